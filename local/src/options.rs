@@ -2,27 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-license-local: floating licenses on one machine
-
-Starts a PostgreSQL and a Redis of its own, every function, a demo identity provider, the reaper's clock and the
-message bus; prints a license key and three curl lines to try it. Ctrl-C stops everything.
-
-  --port PORT   where all functions are served together (8080); each one's own port follows
-  --data DIR    where data and keys are kept (.local)
-  --clean       throw the data of earlier runs away first
-  --once        start, check itself with one acquire, heartbeat and release, stop; the exit code tells
-  --bind ADDR   the address the functions are served on (127.0.0.1); with any other address the demo identity
-                provider does not exist, and IDENTITY_ISSUER, IDENTITY_AUDIENCE and IDENTITY_JWKS_URL name a real one
-  --help        this text
-
-license-local rotate pepper|handle|root [--data DIR]   replaces a key, with nothing running: docs/OPERATING.md, 6
-  --switch      of the root: the next key signs from now on
-  --finish      the old key is accepted (the root: published) no more
-
-Times are read from SEAT_TTL_SECONDS, SEAT_DRAIN_SECONDS, HEARTBEAT_SECONDS and REAPER_PERIOD_SECONDS.
-";
+/// What `--help` prints. `./dev run --help` prints the file, so that nobody waits for a build to read it.
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// The command line, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

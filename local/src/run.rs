@@ -22,6 +22,7 @@ use license_functions::{
         config::{self, Environment},
         connection_room::ConnectionRoom,
         layers::LayerSettings,
+        pages,
         serve::{Service, StartError, app, install_tls, serve as serve_app},
         telemetry,
     },
@@ -46,6 +47,8 @@ const UNHURRIED: [&str; 2] = ["--hz", "1"];
 /// How long `--once` waits for the first sweep.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// The page for newcomers: what its blocks do on this machine is tested.
+const START: &str = include_str!("../../docs/START.md");
 /// How long the issuer and the bus wait for a body.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -141,11 +144,15 @@ impl Machine {
         config::unmoved_by_the_driver(process, &["PGOPTIONS"])?;
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
-        let layers = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging);
+        let mut layers = config::LayersConfig::from_env(process)?;
         let room = ConnectionRoom::of_process(config::proxies(process)?);
         let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
         let endpoints = listeners.endpoints(demo)?;
+        if options.private() {
+            layers.reached_at(&endpoints.front);
+        }
+        let layers = LayerSettings::new(&layers, logging).with_start_page(START);
         let stores = start_stores(&data).await?;
         records::migrate(&stores.postgres.superuser()).await?;
         let issuer = DemoIssuer::open(&data.path("issuer.key"), Clock::system())?;
@@ -159,6 +166,7 @@ impl Machine {
         // The last of the files: a program that waits for it finds the others too.
         endpoints.write(&data, &license_key, &variables)?;
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
+        let issuer = issuer.merge(pages::router(&layers.pages().without_health()));
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
         let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
         let apps = apps(listeners, functions, issuer, app);
@@ -244,7 +252,8 @@ fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, termin
     let mut text = format!(
         "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n\
         \x20 all functions  {front}\n\
-        \x20 the API, read  {front}/docs\n",
+        \x20 the API, read  {front}/docs\n\
+        \x20 start here     {front}/start  a seat in Python, in two minutes\n",
         data.path("").display(),
         front = endpoints.front
     );

@@ -93,7 +93,7 @@ variable "token_issuer" {
 }
 
 variable "docs_url" {
-  description = "Where the documentation is served: the `type` of every error points there."
+  description = "Where the documentation is served: the `type` of every error points there, else to a page of the server itself."
   type        = string
   default     = null
 }

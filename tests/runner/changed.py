@@ -23,10 +23,11 @@ FOLDERS = {
     "runner": ("tests/runner/",),
     "sdk/python": ("sdk/python/", "sdk/vectors/", "openapi.json"),
     "contract": ("tests/contract/", "openapi.json", "openapi.released.json"),
+    "pages": ("tests/pages/", "README.md", "docs/START.md", "docs/OPERATING.md", "sdk/python/", "local/src/help.txt"),
     "doc tests": (),
 }
 # They start license-local, or read the code of all libraries.
-NEED_LIBRARIES = ("sdk/python", "contract", "doc tests")
+NEED_LIBRARIES = ("sdk/python", "contract", "pages", "doc tests")
 LOCAL = "license-local"
 
 

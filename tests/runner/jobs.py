@@ -87,6 +87,7 @@ def elsewhere() -> list[Job]:
         "doc tests": ["cargo", "test", "--quiet", "--workspace", "--doc"],
         "sdk/python": ["./dev", "test", "sdk"],
         "contract": ["tests/contract/run"],
+        "pages": [sys.executable, "tests/pages/pages_test.py"],
     }
     return [Job(name, command, ROOT, ELSEWHERE[name], local) for name, command in commands.items()]
 

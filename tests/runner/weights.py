@@ -53,4 +53,5 @@ ELSEWHERE: dict[str, Weight] = {
     "doc tests": Weight(5, 1),
     "sdk/python": Weight(190, 0.6),
     "contract": Weight(165, 0.5),
+    "pages": Weight(60, 0.5),
 }

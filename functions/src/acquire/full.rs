@@ -5,7 +5,7 @@ use crate::{
     edge::{Problem, context::about},
 };
 use license_core::{
-    ProblemCode,
+    ProblemCode, clock,
     seat_store::{PoolFull, TooManyProcesses, WaitReason},
 };
 use serde_json::json;
@@ -45,21 +45,38 @@ fn detail(full: &PoolFull, next: Option<u64>) -> String {
             if held == 1 { "has it" } else { "have them" },
         ),
         WaitReason::Opening => format!(
-            "The license server's records were restored, and until every lease given before that is over nobody who \
-             starts is seated. Try again {within}."
+            "The license server's records were restored, and leases of before that may still be in use: \
+             no seat is given before {}. Try again {within}.",
+            opens_at(full, next)
         ),
-        WaitReason::Wait => waiting_detail(full, &within),
+        WaitReason::Wait => waiting_detail(full, next, &within),
         WaitReason::Lease => held_detail(full),
     }
 }
 
+/// When the next seat is free, to the second.
+fn opens_at(full: &PoolFull, next: Option<u64>) -> String {
+    let after_ms = next.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1000));
+    let Some(at) = after_ms.and_then(|after_ms| full.now_ms.checked_add(after_ms)) else {
+        return "a time that is not known yet".to_owned();
+    };
+    let at = clock::from_ms(at);
+    let [year, month, day] = [at.year(), i32::from(u8::from(at.month())), i32::from(at.day())];
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", at.hour(), at.minute(), at.second())
+}
+
 /// The next seat to be free is one that waits.
-fn waiting_detail(full: &PoolFull, within: &str) -> String {
+fn waiting_detail(full: &PoolFull, next: Option<u64>, within: &str) -> String {
     let PoolFull { seats_total: total, held, waiting, .. } = *full;
+    let at = opens_at(full, next);
     match (held, total) {
-        (0, 1) => format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}."),
+        (0, 1) => format!(
+            "The license's only seat is in nobody's use, but it waits {WAITS}: no seat is given before {at}. \
+             Try again {within}."
+        ),
         (0, _) => format!(
-            "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
+            "The license's {total} seats are in nobody's use, but each waits {WAITS}: no seat is given before {at}. \
+             Try again {within}."
         ),
         _ => format!(
             "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. \
@@ -143,6 +160,11 @@ mod tests {
                 assert!(!text.contains("Close") && !text.contains("All"), "{text}");
                 assert_eq!(text.contains("51 s"), until != WaitReason::Never, "{text}");
             }
+        }
+        // As after a restore, when nothing is held: the same is told whether the pool or each seat of it waits.
+        for (until, total) in [(WaitReason::Opening, 5), (WaitReason::Wait, 5), (WaitReason::Wait, 1)] {
+            let text = detail(&full(total, 0, total, until), Some(51));
+            assert!(text.contains("no seat is given before 1970-01-01 00:00:51 UTC. Try again in 51 s."), "{text}");
         }
         assert!(detail(&full(5, 5, 0, WaitReason::Lease), Some(51)).starts_with("All 5 seats are in use"));
         assert!(detail(&full(5, 3, 2, WaitReason::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));

@@ -28,7 +28,9 @@ use utoipa::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemSchema {
-    /// The page that explains the code.
+    /// The page that explains the code: on this server, unless it was told of another. It may be relative to the address
+    /// that was asked.
+    #[schema(format = "uri-reference")]
     r#type: String,
     /// The same for every occurrence of the code.
     title: String,
@@ -248,7 +250,7 @@ fn example(code: ProblemCode) -> Value {
     let (detail, members) = sample(code);
     let (row, word) = (table(code), code.as_str());
     let mut problem = json!({
-        "type": format!("{}/errors/{word}", LayersConfig::default().url), "title": row.title,
+        "type": format!("{}/{word}", LayersConfig::default().problems), "title": row.title,
         "status": row.status.as_u16(), "detail": detail,
         "code": word, "request_id": "01a1fc28-9c4b-7096-b2f2-f5d5a5372872",
     });

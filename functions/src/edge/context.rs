@@ -9,8 +9,8 @@ use tracing::Span;
 pub(super) struct RequestContext {
     /// The client's id for the request, or the one that it was given.
     pub(super) request_id: String,
-    /// The address under which `errors/<code>` explains each code, without a slash at its end.
-    pub(super) docs_url: Arc<str>,
+    /// The address under which `<code>` is explained, without a slash at its end.
+    pub(super) problems: Arc<str>,
     /// The span of the request's log lines.
     pub(super) span: Span,
 }
@@ -45,6 +45,7 @@ pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
 
 /// The URL of the page that explains a code.
 pub(super) fn problem_type(code: &str) -> String {
-    let under = |base: &str| format!("{base}/errors/{code}");
-    CONTEXT.try_with(|context| under(&context.docs_url)).unwrap_or_else(|_| under(&config::LayersConfig::default().url))
+    let under = |base: &str| format!("{base}/{code}");
+    let unset = |_| under(&config::LayersConfig::default().problems);
+    CONTEXT.try_with(|context| under(&context.problems)).unwrap_or_else(unset)
 }

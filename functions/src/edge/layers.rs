@@ -4,6 +4,7 @@ use super::{
     Problem, config,
     context::RequestContext,
     extract::{MAX_BODY, read, too_large},
+    pages::PageSettings,
     problem::AnsweredProblem,
     telemetry::{self, MetricName, MetricOutcome, TraceContext},
 };
@@ -39,12 +40,13 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// What the layers need to know. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LayerSettings {
-    docs_url: Arc<str>,
+    problems: Arc<str>,
     project: Option<Arc<str>>,
     deadline: Duration,
     body: Duration,
     pub(super) security: Option<Arc<config::SecurityTxt>>,
     pub(super) start_patience: Duration,
+    pages: PageSettings,
 }
 
 impl LayerSettings {
@@ -53,13 +55,26 @@ impl LayerSettings {
     pub fn new(layers: &config::LayersConfig, logging: &config::LogConfig) -> Self {
         let project = logging.project.as_deref().map(Arc::from);
         Self {
-            docs_url: layers.url.as_str().into(),
+            problems: layers.problems.as_str().into(),
             project,
             deadline: LeaseTiming::DEADLINE,
             body: BODY_PATIENCE,
             security: layers.security.clone().map(Arc::new),
             start_patience: layers.start_patience,
+            pages: PageSettings { front: layers.front.as_str().into(), start: None, no_health: false },
         }
+    }
+
+    /// The same with a page for newcomers, in Markdown, at `/start`.
+    #[must_use]
+    pub fn with_start_page(mut self, text: &'static str) -> Self {
+        self.pages.start = Some(text);
+        self
+    }
+
+    /// What the pages for people need to know ([`super::pages::router`]).
+    pub fn pages(&self) -> &PageSettings {
+        &self.pages
     }
 
     /// The same with another deadline, for tests.
@@ -90,7 +105,7 @@ pub fn layers(router: Router, settings: &LayerSettings) -> Router {
 }
 
 async fn no_path() -> Problem {
-    Problem::new(ProblemCode::NotFound, "There is nothing at this path. The paths of this API begin with /api/v1/.")
+    Problem::no_such_path()
 }
 
 async fn no_method() -> Problem {
@@ -109,7 +124,7 @@ async fn handle_request(State(settings): State<LayerSettings>, request: Request,
     let seen = AccessLogEntry::of(&request);
     let (deadline, patience) = (seen.deadline(&settings), settings.body);
     let header = HeaderValue::from_str(&request_id).ok();
-    let context = RequestContext { request_id, docs_url: settings.docs_url, span: span.clone() };
+    let context = RequestContext { request_id, problems: settings.problems, span: span.clone() };
     let answered = async {
         if declared_length(request.headers()) > MAX_BODY as u64 {
             return too_large().into_response();

@@ -12,6 +12,7 @@ pub mod extract;
 pub(crate) mod health;
 pub mod layers;
 pub(crate) mod names;
+pub mod pages;
 pub mod problem;
 mod rare_warning;
 pub mod rate;

@@ -125,6 +125,11 @@ impl Problem {
         Self::new(ProblemCode::TokenInvalid, detail)
     }
 
+    /// 404: what is answered at a path that nobody serves.
+    pub(super) fn no_such_path() -> Self {
+        Self::new(ProblemCode::NotFound, "There is nothing at this path. The paths of this API begin with /api/v1/.")
+    }
+
     /// 500: a fault of ours, which is in the log already.
     pub fn internal() -> Self {
         Self::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.")

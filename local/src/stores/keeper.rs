@@ -16,6 +16,9 @@ use tokio::process::{Child, Command};
 /// The file a server's output goes to, in its directory.
 const LOG: &str = "log";
 const KEEPER: &str = include_str!("keeper.sh");
+/// The variable that has the script, and what runs it: the server does not inherit it.
+const KEEPER_SCRIPT: &str = "LICENSE_KEEPER";
+const RUN_KEEPER: &str = r#"script=$LICENSE_KEEPER; unset LICENSE_KEEPER; eval "$script""#;
 
 /// What to start, and how to stop it.
 pub(super) struct ServerSpec<'a> {
@@ -61,7 +64,8 @@ impl KeptServer {
         let remove = spec.remove.map(|dir| dir.display().to_string()).unwrap_or_default();
         let mut command = Command::new("sh");
         command
-            .args(["-c", KEEPER, "keeper", spec.stop, &GRACE.as_secs().to_string(), &remove])
+            // The script is in the environment: among the arguments it would fill the screen of whoever lists processes.
+            .args(["-c", RUN_KEEPER, "keeper", spec.stop, &GRACE.as_secs().to_string(), &remove])
             .args(&spec.command)
             .current_dir(spec.dir)
             // A process group of its own: Ctrl-C in the terminal reaches us, who stop everything in order, and not the
@@ -70,6 +74,7 @@ impl KeptServer {
             .stdin(Stdio::piped())
             .stdout(out)
             .stderr(errors)
+            .env(KEEPER_SCRIPT, KEEPER)
             .env("LC_ALL", "C")
             .env("TZ", "UTC");
         for name in ["PGDATA", "PGPORT", "PGHOST", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGTZ"] {

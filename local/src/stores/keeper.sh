@@ -1,6 +1,6 @@
 # Keeps one server for a parent that may die at any moment, even by SIGKILL.
 #
-#   sh -c <this file> keeper STOP_SIGNAL GRACE_SECONDS REMOVE command...
+#   LICENSE_KEEPER="$(cat <this file>)" sh -c 'eval "$LICENSE_KEEPER"' keeper STOP_SIGNAL GRACE_SECONDS REMOVE command...
 #
 # Runs the command as a child and exits with its status. Standard input is a pipe that only the parent holds:
 #   each line on it names a signal to send to the server (QUIT, KILL, STOP, CONT ...);

@@ -4,10 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
 from conftest import IMAGE, OLD, REPOSITORY
+
+sys.path.append(str(REPOSITORY / "tests/pages"))
+import blocks as page_blocks  # noqa: E402 - it stands beside the tests of the other pages
 
 PAGE = (REPOSITORY / "docs/DEPLOYING.md").read_text("utf-8")
 ALERTS = yaml.safe_load((REPOSITORY / "opentofu/modules/watch/alerts.yaml").read_text("utf-8"))
@@ -15,15 +19,10 @@ DEPLOYED = ["apply platform", "migrate", "apply services"]
 
 
 def sections() -> dict:
-    """Heading → what stands below it, down to the next heading of the same kind."""
-    parts = re.split(r"^## (.+)$", PAGE, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return page_blocks.sections(PAGE)
 
 
-def blocks(text: str) -> list:
-    """The blocks of commands, without the indent of the list they stand in."""
-    found = re.findall(r"^( *)```sh\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", body, flags=re.MULTILINE) for indent, body in found]
+blocks = page_blocks.blocks
 
 
 def done(site) -> list:

@@ -17,7 +17,7 @@ from place import demand
 # What need not be said, and what holds then. Everything else that prod's values say must be named when it is missing.
 DEFAULTS = {
     "GOOGLE_CLOUD_PROJECT": "trace ids in lines are no links",
-    "DOCS_URL": "errors have no page",
+    "DOCS_URL": "errors lead to the pages of the services themselves",
     "PUBLIC_URL": "TOKEN_ISSUER is said besides",
     "TOKEN_ISSUER": "PUBLIC_URL takes its place",
     "SECURITY_CONTACT": "there is no security.txt",

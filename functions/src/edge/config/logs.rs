@@ -41,9 +41,11 @@ impl LogConfig {
 /// What the layers around every service need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayersConfig {
-    /// `DOCS_URL`: the address under which `errors/<code>` explains each code; the `type` of problems. No slash at its
-    /// end.
-    pub url: String,
+    /// The address under which `<code>` explains each code; the `type` of problems: `DOCS_URL` and `/errors`, else
+    /// `PUBLIC_URL` and `/problems`, else `/problems` at whatever address this was asked at. No slash at its end.
+    pub problems: String,
+    /// `PUBLIC_URL`: where all functions are reached together; empty where it is not set. No slash at its end.
+    pub front: String,
     /// Whom to tell of a weakness; `None`: nobody is named.
     pub security: Option<SecurityTxt>,
     /// `START_PATIENCE_SECONDS`: how long a start waits for stores that do not answer.
@@ -53,17 +55,32 @@ pub struct LayersConfig {
 impl Default for LayersConfig {
     fn default() -> Self {
         let start_patience = Duration::from_secs(2);
-        Self { url: "https://docs.example/license-server".into(), security: None, start_patience }
+        Self { problems: "/problems".into(), front: String::new(), security: None, start_patience }
     }
 }
 
 impl LayersConfig {
-    /// Reads `DOCS_URL`, `SECURITY_CONTACT` and what belongs to it, and `START_PATIENCE_SECONDS`.
+    /// The same where all functions are reached together at an address that nothing had to say; what was said counts.
+    pub fn reached_at(&mut self, front: &str) {
+        if self.front.is_empty() {
+            if self.problems == Self::default().problems {
+                self.problems = format!("{front}/problems");
+            }
+            front.clone_into(&mut self.front);
+        }
+    }
+
+    /// Reads `DOCS_URL`, `PUBLIC_URL`, `SECURITY_CONTACT` and what belongs to it, and `START_PATIENCE_SECONDS`.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        let url = match env.get("DOCS_URL") {
-            Some(url) => without_slash(env.safe_url("DOCS_URL", url)?),
-            None => Self::default().url,
+        let url = |name| match env.get(name) {
+            Some(url) => env.safe_url(name, url).map(|url| Some(without_slash(url))),
+            None => Ok(None),
         };
-        Ok(Self { url, security: SecurityTxt::from_env(env)?, start_patience: start_patience(env)? })
+        let front = url("PUBLIC_URL")?.unwrap_or_default();
+        let problems = match url("DOCS_URL")? {
+            Some(docs) => docs + "/errors",
+            None => format!("{front}/problems"),
+        };
+        Ok(Self { problems, front, security: SecurityTxt::from_env(env)?, start_patience: start_patience(env)? })
     }
 }

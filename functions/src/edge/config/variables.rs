@@ -29,7 +29,7 @@ pub const VARIABLES: &[Variable] = &[
         name: "DOCS_URL",
         readers: Every,
         default: Unset,
-        meaning: "`type` of an error is this and /errors/<code>",
+        meaning: "`type` of an error is this and /errors/<code>, else PUBLIC_URL and /problems/<code>",
     },
     Variable {
         name: "RUST_LOG",

@@ -32,7 +32,7 @@ async fn a_problem_says_what_happened_what_to_do_and_which_request_it_was() {
     assert_eq!(answer.header("content-type"), "application/problem+json");
     assert_eq!(answer.header("retry-after"), "17");
     let body = &answer.body;
-    assert_eq!(body["type"], "https://docs.example/license-server/errors/no_seats_available");
+    assert_eq!(body["type"], "/problems/no_seats_available");
     assert_eq!((&body["title"], &body["status"]), (&"No seat is free".into(), &409.into()));
     assert_eq!((&body["detail"], &body["code"]), (&"All 5 seats are in use.".into(), &"no_seats_available".into()));
     assert_eq!((&body["seats_total"], &body["refusal"]), (&5.into(), &"a.b.c".into()));

@@ -26,11 +26,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-import coditect_license._http
-import coditect_license._seat  # imported before anybody is forked
-from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, SeatState
+try:
+    import coditect_license._http
+    import coditect_license._seat  # imported before anybody is forked
+    from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, SeatState
 
-from .machine import Machine, NewLicense, running
+    from .machine import Machine, NewLicense, running
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"{missing.name} is missing. Install what the tests need, in the folder sdk/python, and start again:\n"
+        f"  {sys.executable} -m pip install -r requirements-dev.txt -e ."
+    )
 
 CLOCK = Clock()
 

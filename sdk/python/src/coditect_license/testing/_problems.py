@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-PROBLEM_TYPE = "https://docs.example/errors/"
+PROBLEM_TYPE = "/problems/"
+"""Where the server has a page about each code; relative to the address that was asked."""
 INVALID_TOKEN = 'Bearer error="invalid_token"'
 ASK_AGAIN = (
     "The answer could not be found out just now; a change that was asked for may have been made. "

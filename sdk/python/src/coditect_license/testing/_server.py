@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ._answers import LicenseAnswers
 from ._clock import ManualClock
-from ._problems import PROBLEMS, detail_of
+from ._problems import PROBLEM_TYPE, PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
 from ._scratch import ScratchDirectory
 from ._scripts import OutageKind, ReceivedCall, refusal
@@ -340,7 +340,7 @@ class InMemoryServer(LicenseAnswers):
     def _problem_members(self, status: int, code: str, detail: str) -> dict[str, Any]:
         row = PROBLEMS.get(code)
         return {
-            "type": f"https://docs.example/errors/{code}",
+            "type": f"{PROBLEM_TYPE}{code}",
             "title": row.title if row else code,
             "status": status,
             "detail": detail,
