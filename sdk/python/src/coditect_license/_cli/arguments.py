@@ -74,7 +74,7 @@ COMMANDS = {
 """Each command: in one line, in full, and examples."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> _Parser:
     """The command line as it may be typed."""
     main_parser = _Parser(
         prog="coditect-license",
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
-def _add(commands: Subparsers, name: str, parents: list[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def _add(commands: Subparsers, name: str, parents: list[_Parser]) -> _Parser:
     short, full, examples = COMMANDS[name]
     return commands.add_parser(
         name,
@@ -140,8 +140,8 @@ def _epilog(command: str | None, examples: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _settings_options() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(add_help=False)
+def _settings_options() -> _Parser:
+    options = _Parser(add_help=False)
     group = options.add_argument_group(
         "settings", f"each also as {PREFIX}<NAME> in the environment, else as `login` kept them"
     )
@@ -169,8 +169,8 @@ def _settings_options() -> argparse.ArgumentParser:
     return options
 
 
-def _output_options() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(add_help=False)
+def _output_options() -> _Parser:
+    options = _Parser(add_help=False)
     shape = options.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="answer in JSON, as everywhere but on a terminal")
     shape.add_argument("--text", action="store_true", help="answer in text, as on a terminal")
