@@ -11,7 +11,7 @@ import pytest
 
 import coditect_license
 
-from .tools import dev_tool, run_tool
+from .tools import MYPY_CACHE, dev_tool, run_tool
 
 HERE = Path(__file__).resolve().parents[1]
 pytestmark = [
@@ -126,8 +126,7 @@ def test_a_program_that_uses_the_wheel_is_typed(wheel: Path, tmp_path: Path) -> 
         "--strict",
         "--config-file",
         os.devnull,
-        "--cache-dir",
-        tmp_path / "cache",
+        *MYPY_CACHE,
         program,
         env={"MYPYPATH": str(site)},
         cwd=tmp_path,

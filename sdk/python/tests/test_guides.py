@@ -15,7 +15,7 @@ import pytest
 import coditect_license
 from coditect_license.testing import InMemoryServer
 
-from .tools import dev_tool, run_tool
+from .tools import MYPY_CACHE, dev_tool, run_tool
 
 HERE = Path(__file__).resolve().parents[1]
 GUIDES = sorted(path for path in (HERE / "docs").glob("*.md") if path.name not in ("reference.md", "README.md"))
@@ -132,8 +132,7 @@ def test_each_block_and_every_public_name_is_typed(tmp_path: Path) -> None:
         "mypy",
         "--config-file",
         tmp_path / "mypy.ini",
-        "--cache-dir",
-        tmp_path / "cache",
+        *MYPY_CACHE,
         *files,
         env={"MYPYPATH": str(HERE / "src")},
     )

@@ -12,6 +12,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 180
+MYPY_CACHE = ("--cache-dir", str(HERE / ".mypy_cache"), "--python-version", "3.10")
+"""What mypy found out about other packages when it looked at this one is not found out again."""
 
 
 def dev_tool(module: str) -> None:
