@@ -70,8 +70,11 @@ class Checks:
             if rule["value"]:
                 taken = values(rule, self.entries)
                 self.check(len(taken) == len(found), f"every line of {name} has its value", len(taken))
+        # Four fall silent at once. Where the rest of the run takes longer than a lease, so does one that is taken later.
         swept = sum(values(self.rules["metrics"]["seats_swept"], self.entries))
-        self.check(swept == 4, "the four seats of programs that fell silent are counted", swept)
+        lines = map(json.loads, self.run.lines)
+        told = sum(line["seats"] for line in lines if line["message"] == "swept")
+        self.check(swept == told >= 4, "the seats of programs that fell silent are counted", f"{swept} of {told}")
 
     def requests_are_counted_as_they_were_asked(self) -> None:
         rule = self.rules["metrics"]["requests"]
