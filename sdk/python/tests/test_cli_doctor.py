@@ -209,6 +209,14 @@ def test_without_a_fault_everything_is_green(world: World, plant: Callable[[Worl
     assert world.server.own_sessions() == []
 
 
+def test_one_front_of_several_is_enough(world: World) -> None:
+    server = world.env["CODITECT_LICENSE_SERVER"]
+    world.set(server=f"http://127.0.0.1:9, {server}", issuer=server)
+    told = world.answer("doctor", "--seat")
+    assert (told["exit"], told["run_exits"]) == (0, 0), told
+    assert world.run("run", "--", "true").returncode == 0 and world.run("login").returncode == 0
+
+
 def test_a_seat_that_is_held_is_no_full_license(world: World) -> None:
     done = world.run("run", "--", "sh", "-c", "exit 0")
     world.server.occupy_seats(2)

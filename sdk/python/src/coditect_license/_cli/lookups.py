@@ -50,12 +50,19 @@ def fetch(found: dict[str, Any], options: argparse.Namespace, path: str = KEYS_P
 
     def ask() -> Reply | TransportFault | LicenseError:
         http = SyncHttp(cast("Context", way), None, None)
+        answer: Reply | TransportFault | None = None
         try:
-            return http.send(SendRequest(Request(path, None, method="GET"), settings.timeout, way.server))
+            # One front of a deployment is enough, as it is for a client.
+            for server in settings.servers:
+                seconds = settings.timeout / len(settings.servers)
+                answer = http.send(SendRequest(Request(path, None, method="GET"), seconds, server))
+                if isinstance(answer, Reply):
+                    break
         except LicenseError as error:
             return error
         finally:
             http.close()
+        return answer or TransportFault("no address was asked")
 
     # A thread of its own, since a resolver has no timeout.
     answer = Aside("coditect-license-look").run(ask, settings.timeout + 3)
@@ -65,7 +72,7 @@ def fetch(found: dict[str, Any], options: argparse.Namespace, path: str = KEYS_P
         raise answer
     fault = answer or TransportFault(f"no answer within {settings.timeout:.0f} s")
     advice = fault.advice or "Check the address, the network and any proxy."
-    raise Unreachable(f"{way.server} was not reached: {fault.reason}. {advice}", fault)
+    raise Unreachable(f"{', '.join(settings.servers)} was not reached: {fault.reason}. {advice}", fault)
 
 
 def keys_of(reply: Reply) -> dict[str, Any]:
