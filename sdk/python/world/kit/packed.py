@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ IN_ENVIRONMENT = "PACKED_IN_ENVIRONMENT"
 
 def use_environment() -> None:
     """Go on in the environment with the programs that pack, which is made now if it is not there."""
+    # Whoever stops a part stops what it started with it, and leaves no folder behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if IN_ENVIRONMENT in os.environ:
         return
     from .environment import environment
