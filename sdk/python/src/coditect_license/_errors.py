@@ -72,7 +72,7 @@ class InvalidRequest(LicenseError):
 
     def __init__(self, message: str, errors: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
-        self.errors = tuple(errors)
+        self.errors: tuple[tuple[str, str], ...] = tuple(errors)
 
 
 class ServerUnreachable(LicenseError):
@@ -199,7 +199,7 @@ class NoSeats(Refusal):
         self.seats_used = seats_used
         """How many of them have a holder. The others wait for a lease to be over."""
         self.next_seat_in = next_seat_in
-        self.holders = tuple(holders)
+        self.holders: tuple[SeatHolder, ...] = tuple(holders)
 
 
 class TooManyProcesses(Refusal):
