@@ -87,7 +87,7 @@ class FakeServer(InMemoryServer):
 
     def __init__(self, now: Callable[[], float], issuer: str = ISSUER, **attributes: Any) -> None:
         features = {"cloud": True, "exports": 3, "beta": False}
-        super().__init__(url=issuer, product="studio", processes_per_seat=None, features=features)
+        super().__init__(url=issuer, processes_per_seat=None, features=features)
         self.now = now
         # Drawn here, so that the certificate is as old as the server.
         self.signer = self._draw_signer(int(now()))
@@ -139,8 +139,9 @@ class FakeServer(InMemoryServer):
 
     def _validate(self, body: dict[str, Any], _: str | None) -> httpx.Response:
         """Somebody else always holds a seat."""
+        self._named_product(body)
         holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}]
-        license_ = self._license() | {"product": "studio", "seats_used": 1}
+        license_ = self._license() | {"product": self.product or "studio", "seats_used": 1}
         answer = {"license": license_, "seats_used": 1, "holders": holders, "has_seat": False, "code": None}
         return httpx.Response(200, json=answer)
 
