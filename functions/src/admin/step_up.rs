@@ -22,9 +22,10 @@ const ORDINARY: [(&str, &str); 2] = [
     ("PATCH", "/api/v1/organizations/{organization}/projects/{project}"),
 ];
 
-/// Whether an organization may demand a step-up of its people for this operation: for everything that takes something
-/// away or changes what gives access, which are keys, tokens, invitations, roles and the policy itself.
+/// Whether an organization may demand a step-up of its people for this operation.
 ///
+/// It may for everything that takes something away or changes what gives access, which are keys, tokens, invitations,
+/// roles and the policy itself.
 /// Handing out belongs to it, since a new token or a new admin could do the rest. What is added later belongs to it
 /// unless it is named as ordinary.
 pub fn is_guarded(rule: &AccessRule) -> bool {
