@@ -71,7 +71,8 @@ pub(crate) fn readers(variable: &str) -> BTreeSet<String> {
 /// Names in capitals between quotes in the code of the services and of `license-local`, outside the table of variables.
 fn variables_in_code() -> BTreeSet<String> {
     // What others set or what is no variable of ours: of Cloud Run, of cargo, of the system, and words of other protocols.
-    const NOT_OURS: [&str; 11] = [
+    // The last is told by `license-local` to the script that it starts, and to nobody else.
+    const NOT_OURS: [&str; 12] = [
         "CARGO_MANIFEST_DIR",
         "K_SERVICE",
         "CLOUD_RUN_JOB",
@@ -83,6 +84,7 @@ fn variables_in_code() -> BTreeSet<String> {
         "NO_PRODUCT",
         "CDI_0123456789",
         "RSA_SIGN_PKCS1_4096_SHA256",
+        "LICENSE_KEEPER",
     ];
     let name = Regex::new(r#""([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)""#).unwrap();
     let mut texts = files("functions/src", "rs");

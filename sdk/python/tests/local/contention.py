@@ -187,7 +187,8 @@ def play(run: Run) -> Result:
                     due.remove((at, worker))
                     children[start(run, worker)] = worker
             if not warm_at and not due:  # everybody is there
-                warm_at, next_kill = now + 2.0, now + 2.0
+                # Not `now`: on a busy machine it takes long to start them all.
+                warm_at = next_kill = CLOCK.monotonic() + 2.0
                 run.over_at = warm_at + run.seconds
             if now >= run.over_at and not run.is_over():
                 run.end()

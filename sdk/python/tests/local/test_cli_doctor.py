@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from coditect_license import LicenseClient
+from coditect_license import LicenseClient, Seat
 
 from ..fake_server import OTHER_ROOT, jwk_of
 from .machine import Machine, NewLicense
 
 OTHER_KEY = "CODI-752KJ-Y5EZQ-1CW0A-1B2C3-D4EHJ-KMNP8"
-Plant = Callable[[Machine, NewLicense, dict[str, str]], object]
+Plant = Callable[[Machine, NewLicense, dict[str, str]], Seat | None]
+"""What makes the fault, and the seat that it is made of."""
 
 
 class Fault(NamedTuple):
@@ -39,9 +40,9 @@ def other_roots(_machine: Machine, _license: NewLicense, env: dict[str, str]) ->
 
 
 def held(hardware_id: str) -> Plant:
-    def plant(machine: Machine, license_: NewLicense, _: dict[str, str]) -> None:
+    def plant(machine: Machine, license_: NewLicense, _: dict[str, str]) -> Seat:
         settings: dict[str, Any] = {"key": license_.key, "product": "demo", "roots": machine.roots(), "offline": False}
-        LicenseClient(machine.url, hardware_id=hardware_id, **settings).acquire()
+        return LicenseClient(machine.url, hardware_id=hardware_id, **settings).seat()
 
     return plant
 
@@ -76,7 +77,7 @@ def test_doctor_login_and_status_foretell_what_run_meets(machine: Machine, tmp_p
     )
     plant(machine, license_, env)
     fault = Fault(lambda *_: None, 0, "", "") if name is None else FAULTS[name]
-    fault.plant(machine, license_, env)
+    taken = fault.plant(machine, license_, env)
     before = machine.open_sessions(license_)
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
@@ -93,3 +94,5 @@ def test_doctor_login_and_status_foretell_what_run_meets(machine: Machine, tmp_p
     red = {check["check"]: check["detail"] for check in told["checks"] if check["result"] == "failed"}
     assert (red == {}) if name is None else fault.says in red[fault.check], red
     assert login.returncode == (0 if fault.exits == 75 else fault.exits), login
+    if taken is not None:
+        taken.release()
