@@ -18,6 +18,8 @@ from .cli_world import World, world_at
 from .fake_server import OTHER_ROOT, jwk_of
 from .test_trust import certificate as make_certificate
 
+pytestmark = pytest.mark.one_python
+
 OTHER_KEY = "CODI-752KJ-Y5EZQ-1CW0A-1B2C3-D4EHJ-KMNP8"
 OWN_CA = "own CA"
 

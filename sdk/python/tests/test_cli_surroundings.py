@@ -24,6 +24,8 @@ from coditect_license._cli.arguments import COMMANDS
 from .cli_world import World, world_at
 from .test_cli_doctor import over_tls
 
+pytestmark = pytest.mark.one_python
+
 WORDS: dict[str, list[str]] = {
     "login": ["login", "--no-keyring"],
     "logout": ["logout"],
