@@ -41,6 +41,8 @@ def no_fork() -> Iterator[None]:
 def hold(seconds: float) -> None:
     """Wait before a fork until no thread is in such a moment, at most ``seconds``, and let none begin."""
     global _held  # noqa: PLW0603 - a process forks as a whole
+    if _held:  # the hooks are there twice: a fork came while another thread put them in place
+        return
     _held = _moments.changed.acquire(timeout=seconds)
     if _held:
         _moments.changed.wait_for(lambda: _moments.running == 0, seconds)

@@ -6,6 +6,10 @@ Nothing here is set up before the first seat: importing this package and making 
 from __future__ import annotations
 
 import atexit
+
+# It is imported by httpx, and has hooks of its own for forks: one that first ran after a fork would let go of a lock
+# that nobody took. Imported here, so that no fork meets a thread that imports it.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import importlib
 import os
@@ -76,6 +80,8 @@ _fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _exit_hooks_of: int | None = None
 """The process that has the hooks of its exit."""
 _fork_hook_installed = False
+_installing: dict[int, threading.Lock] = {}
+"""By the id of a process what its threads hold while they put the hooks in place."""
 _ending_thread: int | None = None
 """The thread in which the process ends, once it does."""
 _imported: set[str] = set()
@@ -130,17 +136,19 @@ def _install_hooks() -> None:
     global _exit_hooks_of, _fork_hook_installed  # noqa: PLW0603 - one process, one set of hooks
     if _exit_hooks_of == os.getpid():
         return
-    _exit_hooks_of = os.getpid()
-    # A child of multiprocessing begins without its parent's hooks.
-    atexit.unregister(release_at_exit)
-    atexit.register(release_at_exit)
-    _finalize_with_multiprocessing()
-    if hasattr(os, "register_at_fork") and not _fork_hook_installed:
-        _fork_hook_installed = True
-        # It is imported by httpx, and has hooks of its own for forks: one that first ran after a fork would let go of a
-        # lock that nobody took.
-        _import_all(["concurrent.futures.thread"])
-        os.register_at_fork(before=_before_fork, after_in_parent=_forks.let_go, after_in_child=_after_fork_in_child)
+    # Nobody goes on before they are in place: a fork would leave the child with what its threads hold. Each process has
+    # a lock of its own, since a fork may come while another thread holds this one.
+    with _installing.setdefault(os.getpid(), threading.Lock()):
+        if _exit_hooks_of == os.getpid():
+            return
+        if hasattr(os, "register_at_fork") and not _fork_hook_installed:
+            os.register_at_fork(before=_before_fork, after_in_parent=_forks.let_go, after_in_child=_after_fork_in_child)
+            _fork_hook_installed = True
+        # A child of multiprocessing begins without its parent's hooks.
+        atexit.unregister(release_at_exit)
+        atexit.register(release_at_exit)
+        _finalize_with_multiprocessing()
+        _exit_hooks_of = os.getpid()
 
 
 def _finalize_with_multiprocessing() -> None:
