@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from celery import Celery
@@ -22,11 +23,14 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 seat = None
+# Two tasks of a pool of threads may begin at the same time.
+first = threading.Lock()
 
 
 @app.task
 def work(number: int) -> str:
     global seat
-    if seat is None:
-        seat = LicenseClient().seat()
+    with first:
+        if seat is None:
+            seat = LicenseClient().seat()
     return f"{os.getpid()} {seat.state.value}"
