@@ -237,3 +237,28 @@ def test_a_worker_of_billiards_pool_gives_its_seat_back(http: Http, tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert (done.stdout, done.stderr) == (said, "")
     assert len(http.fake.sessions) == 1 and not kept(http.fake)
+
+
+@POSIX
+def test_no_call_goes_on_before_the_hooks_for_forks_are_in_place(http: Http, tmp_path: Path) -> None:
+    """A fork would leave its child with whatever the call's thread holds."""
+    code = """
+begun, go_on = threading.Event(), threading.Event()
+register = os.register_at_fork
+def slowly(**hooks):
+    begun.set()
+    assert go_on.wait(20)
+    register(**hooks)
+os.register_at_fork = slowly
+first, second = (threading.Thread(target=client.validate) for _ in range(2))
+first.start()
+assert begun.wait(20)
+second.start()
+second.join(1)
+assert second.is_alive()
+go_on.set()
+first.join()
+second.join()
+"""
+    run(http, tmp_path, code)
+    assert len(http.fake.calls) == 2
