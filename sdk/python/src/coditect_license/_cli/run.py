@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from . import profile
@@ -36,19 +38,22 @@ class ChildCommand:
     def run(self) -> int:
         """Run the command to its end. Returns its exit code as a shell reports it."""
         self._starting = True
-        try:
-            environment = commands_environment()
-            self.process = subprocess.Popen(self.words, env=environment)  # noqa: S603 - the person's own, without a shell
-        except FileNotFoundError:
-            _complain(f"{self.words[0]} was not found")
-            return 127
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            _complain(f"{self.words[0]} cannot be started: {reason}")
-            return 126
-        for number in self._early:
-            self._on_signal(number, None)
-        status = self.process.wait()
+        with _signals_noticed() as until_a_signal:
+            try:
+                environment = commands_environment()
+                self.process = subprocess.Popen(self.words, env=environment)  # noqa: S603 - the person's own, no shell
+            except FileNotFoundError:
+                _complain(f"{self.words[0]} was not found")
+                return 127
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                _complain(f"{self.words[0]} cannot be started: {reason}")
+                return 126
+            for number in self._early:
+                self._on_signal(number, None)
+            while until_a_signal is not None and self.process.poll() is None:
+                until_a_signal()
+            status = self.process.wait()
         return status if status >= 0 else 128 - status
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
@@ -60,6 +65,39 @@ class ChildCommand:
             self._early.append(number)
         elif name not in ("SIGWINCH", "SIGCONT"):
             sys.exit(128 + number)  # still waiting for a seat; one that was granted meanwhile is given back at exit
+
+
+@contextlib.contextmanager
+def _signals_noticed() -> Iterator[Callable[[], None] | None]:
+    """Within it, no signal and no end of the command goes unnoticed. Gives a function that waits for the next one.
+
+    Python runs handlers in its main thread, between two instructions. A signal that arrives after it looked for one and
+    before a system call begins, or that another thread receives, does not interrupt that call: ``Popen.wait`` would go
+    on until the command ends, and the command would never get the signal. So the main thread waits for a pipe instead,
+    into which each signal is written at once (``signal.set_wakeup_fd``), SIGCHLD among them. ``None`` on Windows, which
+    passes no signals on.
+    """
+    if sys.platform == "win32":
+        yield None
+        return
+    noticed, written = os.pipe()
+    os.set_blocking(noticed, False)
+    os.set_blocking(written, False)
+
+    def until_a_signal() -> None:
+        select.select([noticed], [], [])
+        with contextlib.suppress(BlockingIOError):
+            os.read(noticed, 4096)
+
+    fd_before = signal.set_wakeup_fd(written, warn_on_full_buffer=False)  # a full pipe wakes as well as one byte does
+    handler_before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    try:
+        yield until_a_signal
+    finally:
+        signal.signal(signal.SIGCHLD, handler_before)
+        signal.set_wakeup_fd(fd_before)
+        os.close(noticed)
+        os.close(written)
 
 
 def run(options: argparse.Namespace) -> int:
