@@ -16,6 +16,7 @@ mod markdown;
 mod named;
 mod operating;
 mod ports;
+mod readme;
 mod redis;
 mod step_up;
 mod words;
