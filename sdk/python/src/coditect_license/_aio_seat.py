@@ -88,7 +88,7 @@ class SeatTask:
     ) -> None:
         self._on_event, self._on_wait = on_event, on_wait
         tell_event = None if on_event is None else self._call_on_event
-        self.core = SeatCore(context, reacquire=reacquire, on_event=tell_event, tell=self._tell)
+        self.core: SeatCore = SeatCore(context, reacquire=reacquire, on_event=tell_event, tell=self._tell)
         self._http, self._wait_for = http, wait
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None

@@ -91,7 +91,7 @@ class Job(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self.done = Latch()
+        self.done: Latch = Latch()
         self.value: T | None = None
         self.then: Callable[[], None] | None = None
         """Called in the other thread when it is done."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 from . import _identity as identity
 from ._aside import Aside
 from ._checks import CheckedSettings, checked
+from ._clock import Clock
 from ._errors import ConfigurationError, LicenseError, ServerUnreachable
 from ._exchange import ClientIdentity, EffectResult, Reply, TransportFault
 from ._key import LicenseKey, parse_key
@@ -48,18 +49,21 @@ class Context:
 
     def __init__(self, settings: Settings) -> None:
         """Check the settings. Raises :class:`ConfigurationError` or :class:`InvalidKey`; no request is sent."""
-        self.settings = found = checked(settings)
-        self.key = parse_key(found.key)
-        self.clock, self.timeout, self.offline = found.clock, found.timeout, found.offline
-        self.max_retries = found.max_retries
-        self.rng = random.Random()  # noqa: S311 - spreads requests over time; nothing secret
+        found = checked(settings)
+        self.settings: CheckedSettings = found
+        self.key: LicenseKey = parse_key(found.key)
+        self.clock: Clock = found.clock
+        self.timeout: float = found.timeout
+        self.offline: bool = found.offline
+        self.max_retries: float = found.max_retries
+        self.rng: random.Random = random.Random()  # noqa: S311 - spreads requests over time; nothing secret
         self._servers = found.servers
         # Loaded here and not at the first reply, so that a program without a pinned key fails on its first day.
         self._roots = _load_roots(found)
         refuse_public_roots(self._roots, self._servers)
         self._facts: MachineFacts | None = None
         self._finding_error: LicenseError | None = None
-        self.aside = Aside("coditect-license-machine")
+        self.aside: Aside = Aside("coditect-license-machine")
         """Where what depends on the machine is found out."""
         self._instance_needed = False
         self._instance_drawn: str | None = None

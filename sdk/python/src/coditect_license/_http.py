@@ -92,7 +92,7 @@ class AsyncHttp:
     ) -> None:
         self._context, self._transport, self._given = context, transport, client
         self._own: httpx.AsyncClient | None = None
-        self.aside = Aside("coditect-license-http")
+        self.aside: Aside = Aside("coditect-license-http")
         """Where :meth:`make_ready` is to be done."""
         self._looked_at: dict[str, str] = {}
 

@@ -52,29 +52,29 @@ class SeatCore:
         on_event: Callable[[SeatEvent], None] | None,
         tell: Teller = lambda say: say(),
     ) -> None:
-        self.context = context
-        self.grants = Grants()
+        self.context: Context = context
+        self.grants: Grants = Grants()
         self.writes: deque[Callable[[], None]] = deque()
         """What the disk is to be told, in this order. It may take long, so flows have it done aside."""
         self.kept: KeptToken | None = None
         """The token that was kept on disk when it was last looked for."""
-        self.kept_is_known = False
+        self.kept_is_known: bool = False
         """Whether the disk has answered."""
-        self.lock = threading.RLock()
-        self.attempt = context.draw_attempt()
-        self.generation = 0
+        self.lock: threading.RLock = threading.RLock()
+        self.attempt: str = context.draw_attempt()
+        self.generation: int = 0
         self.lease: Lease | None = None
         self.claims: TokenClaims | None = None
         self._grace_claims: TokenClaims | None = None
         self.problem: LicenseError | None = None
-        self.over = False
+        self.over: bool = False
         self.to_release: str | None = None
         """The handle of the session that is to be given back, once the seat was released."""
-        self.release_confirmed = False
+        self.release_confirmed: bool = False
         """Whether the server knows that the seat was given back."""
-        self.session_lost = False
-        self.retry_requested = False
-        self.last_span = 355.0
+        self.session_lost: bool = False
+        self.retry_requested: bool = False
+        self.last_span: float = 355.0
         self._reacquire = reacquire
         self._on_event = on_event
         self._tell = tell

@@ -35,8 +35,8 @@ class SeatThread:
     ) -> None:
         # The program's callbacks have a thread of their own, so that one that blocks stops no heartbeat.
         self._events = Aside("coditect-license-events")
-        self.core = SeatCore(context, reacquire=reacquire, on_event=on_event, tell=self._events.put)
-        self.forgotten = False
+        self.core: SeatCore = SeatCore(context, reacquire=reacquire, on_event=on_event, tell=self._events.put)
+        self.forgotten: bool = False
         self.signals: process.SignalRelease | None = None
         self._http = http
         self._wake = Wake()

@@ -58,7 +58,8 @@ class LicenseAnswers:
             *,
             is_seated: bool = False,
             number: str | None = None,
-        ) -> httpx.Response: ...
+        ) -> httpx.Response:
+            """A refusal, signed where the request brought a nonce."""
 
     @property
     def _ttl(self) -> float:

@@ -54,9 +54,12 @@ class SeatPool:
     """The seats of one license. Times are Unix seconds of the server's clock."""
 
     def __init__(self, license_number: str, total: int, processes_per_seat: int | None, by_process: bool) -> None:
-        self.license_number, self.total = license_number, total
-        self.processes_per_seat, self.by_process = processes_per_seat, by_process
-        self.tenant, self.pool_id = uuid.uuid4(), uuid.uuid4()
+        self.license_number: str = license_number
+        self.total: int = total
+        self.processes_per_seat: int | None = processes_per_seat
+        self.by_process: bool = by_process
+        self.tenant: uuid.UUID = uuid.uuid4()
+        self.pool_id: uuid.UUID = uuid.uuid4()
         self.sessions: dict[str, HeldSession] = {}
         """Every session that there ever was, by its handle."""
         self.waiting_until: dict[int, float] = {}

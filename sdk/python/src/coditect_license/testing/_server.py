@@ -67,23 +67,29 @@ class InMemoryServer(LicenseAnswers):
         grace: int = 24 * 3600,
         clock: ManualClock | None = None,
     ) -> None:
-        self.url = self.issuer = url.rstrip("/")
-        """The address of the server, which its tokens name as their issuer."""
-        self.addresses = [self.url]
+        self.url: str = url.rstrip("/")
+        """The address of the server."""
+        self.issuer: str = self.url
+        """What its tokens name as their issuer: its address."""
+        self.addresses: list[str] = [self.url]
         """Every address that it had: :meth:`listen` gives it one more."""
         self.key = LICENSE_KEY
         """The license key, which opens this server and no other."""
         self.license_number = LICENSE_KEY.replace("-", "")[4:17]
         """The public number of the license: the first 13 symbols of the key."""
-        self.product, self.tier, self.features = product, tier, dict(features or {})
-        self.lease, self.heartbeat_in, self.grace = lease, heartbeat_in, grace
-        self.clock = clock or ManualClock()
+        self.product: str | None = product
+        self.tier: str = tier
+        self.features: dict[str, Any] = dict(features or {})
+        self.lease: int = lease
+        self.heartbeat_in: int = heartbeat_in
+        self.grace: int = grace
+        self.clock: ManualClock = clock or ManualClock()
         self.now: Callable[[], float] = self.clock.true_wall
         """The server's own clock, in seconds since 1970."""
         self.license_status = "active"
         """``active``, ``suspended``, ``revoked``, ``expired`` or ``not_started``. A test sets it as it likes."""
         self.count_processes = count_processes
-        self.pool = SeatPool(self.license_number, seats, processes_per_seat, count_processes)
+        self.pool: SeatPool = SeatPool(self.license_number, seats, processes_per_seat, count_processes)
         """The seats and the sessions on them."""
         self.calls: list[ReceivedCall] = []
         """Every request that reached the server, in its order."""
@@ -102,9 +108,9 @@ class InMemoryServer(LicenseAnswers):
         """Claims that tokens and refusals are signed with in place of the right ones."""
         self.wrong_nonce: str | None = None
         """What signed answers repeat in place of the nonce of their request."""
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         """Held while a request is answered."""
-        self.scratch = ScratchDirectory()
+        self.scratch: ScratchDirectory = ScratchDirectory()
         """Where root keys and kept tokens are, while there are any."""
         self._signer: InstanceSigner | None = None
         self.clock.on_advance(self._wake_seats)
