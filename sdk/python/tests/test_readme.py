@@ -33,7 +33,7 @@ def license_server() -> Iterator[InMemoryServer]:
 def block_with(words: str, language: str = "python") -> str:
     """The block of the README that has these words."""
     found = re.findall(rf"```{language}\n(.*?)```", (HERE / "README.md").read_text("utf-8"), re.S)
-    return next(block for block in found if words in block)
+    return next(str(block) for block in found if words in block)
 
 
 def test_the_settings_as_one_object(monkeypatch: pytest.MonkeyPatch) -> None:

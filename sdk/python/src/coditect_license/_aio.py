@@ -14,7 +14,7 @@ from . import _flows as flows, _process as process
 from ._aio_aside import running_loop, wait_for_future
 from ._aio_seat import SeatTask, drive, persist
 from ._client_base import ClientBase, checked_seat_options
-from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
 from ._exchange import Flow
 from ._flows import Grants
 from ._http import AsyncHttp, checked_way
@@ -104,7 +104,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         self,
         *,
         wait: float | None = None,
-        on_wait: Callable[[NoSeats, float], object] | None = None,
+        on_wait: Callable[[NoSeats | TooManyProcesses, float], object] | None = None,
         on_event: Callable[[SeatEvent], object] | None = None,
         reacquire: bool = True,
     ) -> AsyncSeat:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from . import _flows as flows, _log as log, _process as process, _seat_flows as seat_flows
 from ._aio_aside import run_aside, running_loop, wait_for_future
 from ._context import Context
-from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
 from ._exchange import DoAside, EffectResult, Flow, SendRequest, TransportFault
 from ._http import AsyncHttp
 from ._seat_core import SeatCore
@@ -82,7 +82,7 @@ class SeatTask:
         http: AsyncHttp,
         *,
         wait: float | None,
-        on_wait: Callable[[NoSeats, float], object] | None,
+        on_wait: Callable[[NoSeats | TooManyProcesses, float], object] | None,
         reacquire: bool,
         on_event: Callable[[SeatEvent], object] | None,
     ) -> None:
@@ -233,7 +233,7 @@ class SeatTask:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon(say)
 
-    def _tell_wait(self, refusal: NoSeats, pause: float) -> None:
+    def _tell_wait(self, refusal: NoSeats | TooManyProcesses, pause: float) -> None:
         on_wait = self._on_wait
         if on_wait is not None:
             self._tell(lambda: self._call("on_wait", lambda: on_wait(refusal, pause)))

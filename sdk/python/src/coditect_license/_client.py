@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from . import _flows as flows, _process as process
 from ._aside import Latch, start_thread
 from ._client_base import ClientBase, checked_seat_options
-from ._errors import ConfigurationError, NoSeats, ServerUnreachable
+from ._errors import ConfigurationError, NoSeats, ServerUnreachable, TooManyProcesses
 from ._exchange import Flow
 from ._flows import Grants
 from ._http import SyncHttp, checked_way
@@ -69,7 +69,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         self,
         *,
         wait: float | None = None,
-        on_wait: Callable[[NoSeats, float], None] | None = None,
+        on_wait: Callable[[NoSeats | TooManyProcesses, float], None] | None = None,
         on_event: Callable[[SeatEvent], None] | None = None,
         reacquire: bool = True,
         release_on_signals: bool | Iterable[int] = False,
@@ -79,8 +79,9 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         Where the server cannot be reached, the kept token starts the seat ``offline`` within its signed grace.
 
         Args:
-            wait: The seconds to go on looking while no seat is free; infinity looks for ever. Default: not at all. No
-                order is promised. The call takes no longer than this and the client's timeout together.
+            wait: The seconds to go on looking while no seat is free, or while this machine's seat has as many processes
+                as it may; infinity looks for ever. ``None``, the default, means not at all. No order is promised. The
+                call takes no longer than this and the client's timeout together.
             on_wait: Called with the refusal and the seconds until the next look, as ``on_event`` is.
             on_event: Called with each change, from a thread of its own: it may block, raise (which is logged), and use
                 the seat and the client, and it stops no heartbeat and no release. The changes come in their order.

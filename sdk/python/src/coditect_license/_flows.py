@@ -202,11 +202,15 @@ def settle(context: Context, attempt: str, grants: Grants, deadline: float) -> F
     yield from give_back(context, grants, deadline)
 
 
+OnWait = Callable[[NoSeats | TooManyProcesses, float], None]
+"""Told why there is no place on a seat yet, and after how many seconds the next look is."""
+
+
 def wait_for_seat(
     context: Context,
     attempt: str,
     deadline: float,
-    on_wait: Callable[[NoSeats, float], None] | None,
+    on_wait: OnWait | None,
     is_over: Callable[[], bool],
     *,
     grants: Grants,
@@ -223,7 +227,7 @@ def wait_for_seat(
             pause = context.poll_pause(error.next_seat_in if isinstance(error, NoSeats) else error.next_process_in)
             if is_over() or context.clock.monotonic() + pause >= deadline:
                 raise
-            if on_wait is not None and isinstance(error, NoSeats):
+            if on_wait is not None:
                 on_wait(error, pause)
             yield Pause(pause)
             if is_over():

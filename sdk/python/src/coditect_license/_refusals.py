@@ -71,7 +71,7 @@ def refusal_of_code(code: str, detail: str, body: Mapping[str, Any], request_id:
     if code == errors.NoSeats.code:
         return _no_seats(detail, body, request_id)
     if code == errors.TooManyProcesses.code:
-        processes, next_in = _count_or_zero(body.get("processes")), _whole_seconds(body.get("next_process_in"))
+        processes, next_in = _count_or_zero(body.get("processes")), whole_seconds(body.get("next_process_in"))
         return errors.TooManyProcesses(detail, processes=processes, next_process_in=next_in, request_id=request_id)
     if code == errors.SessionGone.code:
         return errors.SessionGone(detail, reason=_text_or_none(body.get("reason")) or "unknown", request_id=request_id)
@@ -95,7 +95,7 @@ def _no_seats(detail: str, body: Mapping[str, Any], request_id: str | None) -> e
         detail,
         seats_total=_count_or_zero(body.get("seats_total")),
         seats_used=_count_or_zero(body.get("seats_used")),
-        next_seat_in=_whole_seconds(body.get("next_seat_in")),
+        next_seat_in=whole_seconds(body.get("next_seat_in")),
         holders=read_holders(body.get("holders", [])),
         request_id=request_id,
     )
@@ -127,7 +127,8 @@ def _count_or_zero(value: object) -> int:
     return value if type(value) is int else 0
 
 
-def _whole_seconds(value: object) -> int | None:
+def whole_seconds(value: object) -> int | None:
+    """A number of seconds that the server says; ``None`` where it says none."""
     found = parse_seconds(value)
     return None if found is None else int(found)
 

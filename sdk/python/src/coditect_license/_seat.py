@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import _process as process
 from ._checks import number_of
-from ._errors import NoSeats
+from ._errors import NoSeats, TooManyProcesses
 from ._seat_thread import SeatThread
 from ._seat_view import SeatView
 
@@ -61,7 +61,7 @@ class Seat(SeatView):
     def _open(
         self,
         wait: float | None,
-        on_wait: Callable[[NoSeats, float], None] | None,
+        on_wait: Callable[[NoSeats | TooManyProcesses, float], None] | None,
         signals: process.SignalRelease | None,
     ) -> None:
         self._keeper.open(wait, on_wait)

@@ -5,8 +5,6 @@ A thread drives them in one client, a task in the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from . import _errors as errors, _flows as flows
 from ._exchange import DoAside, Flow, Pause
 from ._flows import TRY_SECONDS
@@ -19,7 +17,7 @@ next heartbeat is due."""
 WOKE_SECONDS = 5.0
 """A pause that took so many seconds longer than it should means that the machine slept."""
 
-OnWait = Callable[[errors.NoSeats, float], None] | None
+OnWait = flows.OnWait | None
 
 
 def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait: OnWait) -> Flow[None]:

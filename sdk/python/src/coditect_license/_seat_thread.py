@@ -12,7 +12,7 @@ from collections.abc import Callable
 from . import _flows as flows, _process as process, _seat_flows as seat_flows
 from ._aside import Aside, Latch, Wake, is_ending, start_thread
 from ._context import Context
-from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
 from ._exchange import DoAside, Flow
 from ._http import SyncHttp
 from ._seat_core import SeatCore
@@ -46,7 +46,7 @@ class SeatThread:
         self._open_error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    def open(self, wait: float | None, on_wait: Callable[[NoSeats, float], None] | None) -> None:
+    def open(self, wait: float | None, on_wait: Callable[[NoSeats | TooManyProcesses, float], None] | None) -> None:
         """Start the thread and wait for the first lease.
 
         Raises what refused it, at the latest when the time for it is over.
@@ -55,7 +55,7 @@ class SeatThread:
         budget = context.timeout + (wait or 0.0)
         now = context.clock.monotonic()
 
-        def tell_wait(refusal: NoSeats, pause: float) -> None:
+        def tell_wait(refusal: NoSeats | TooManyProcesses, pause: float) -> None:
             if on_wait is not None:
                 self._events.put(lambda: on_wait(refusal, pause))
 

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from . import _jws
 from ._errors import ConfigurationError
 from ._exchange import ClientIdentity, Reply, Request, not_from_server, parse_time
-from ._refusals import read_holders, read_refusal
+from ._refusals import read_holders, read_refusal, whole_seconds
 from ._types import Lease, License, TokenClaims, Validation
 from ._verify import ExpectedToken, certificate_is_over, certificate_kid, token_kid, verify_token
 
@@ -135,6 +135,7 @@ def read_validation(reply: Reply, request: Request, expected: ExpectedToken, now
             has_seat=body.get("has_seat"),
             code=body["code"],
             since=None if body.get("since") is None else parse_time(body["since"]),
+            retry_in=whole_seconds(body.get("retry_in")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_from_server("an answer without the license") from error
