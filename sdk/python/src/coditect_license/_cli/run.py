@@ -211,7 +211,14 @@ def _complain(text: str) -> None:
 
 
 def _in_foreground() -> bool:
+    """Whether the terminal sends its signals to this process and to the command, wherever their input comes from."""
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError, AttributeError):
+        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
+    except (OSError, AttributeError):
         return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

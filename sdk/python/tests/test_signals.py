@@ -1,7 +1,9 @@
-"""Signals that arrive while a program waits for a seat, and that its main thread cannot notice at once."""
+"""Signals: those that the main thread of a waiting program cannot notice at once, and those of a terminal."""
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -105,3 +107,47 @@ def test_a_program_that_waits_for_a_seat_runs_its_handlers_soon(world: World) ->
     code, told, seconds = wait_and_send(world, signal.SIGTERM, TO_ANOTHER_THREAD, PROGRAM)
     assert (code, told) == (128 + signal.SIGTERM, "")
     assert seconds < SOON_SECONDS
+
+
+PASSED_ON_LATE = """
+import sys, time
+from coditect_license._cli import main, run
+
+on_signal = run.ChildCommand._on_signal
+def late(self, number, frame):
+    time.sleep(0.3)
+    on_signal(self, number, frame)
+
+run.ChildCommand._on_signal = late
+sys.exit(main(sys.argv[1:]))
+"""
+"""Else the second signal may come before the first one was handled, and both would be one."""
+
+
+def test_ctrl_c_reaches_the_command_once_wherever_its_input_comes_from(tmp_path: Path) -> None:
+    """A terminal sends SIGINT to the command itself. Many programs take a second one for the wish to end at once."""
+    counter = tmp_path / "counter.py"
+    counter.write_text(
+        "import signal, sys, time\n"
+        "seen = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: seen.append(1))\n"
+        "print('ready', flush=True)\n"
+        "while not seen: time.sleep(0.01)\n"
+        "time.sleep(1)\n"
+        "sys.exit(40 + len(seen))\n"
+    )
+    with world_at(tmp_path / "home") as world:
+        run = [sys.executable, "-c", PASSED_ON_LATE, "run", "--", sys.executable, str(counter)]
+        child, terminal = pty.fork()
+        if child == 0:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.execve(sys.executable, run, world.env)
+        try:
+            shown = b""
+            while b"ready" not in shown:
+                shown += os.read(terminal, 1024)
+            os.write(terminal, b"\x03")
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 41, shown
+        finally:
+            os.close(terminal)
