@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from . import _identity as identity
+from . import _errors as errors, _identity as identity
 from ._aside import Aside
 from ._checks import CheckedSettings, checked
 from ._clock import Clock
@@ -285,5 +285,4 @@ def _display_text(value: object) -> str | None:
         text = str(value)
     except Exception:  # noqa: BLE001 - an object of the program
         return None
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(line.split())[:255].strip() or None
+    return " ".join(errors.one_line(text).split())[:255].strip() or None

@@ -87,6 +87,8 @@ _ending_thread: int | None = None
 _imported: set[str] = set()
 """What need not be imported before the next fork."""
 _importing: threading.Thread | None = None
+_importing_hangs = False
+"""Whether that thread was waited for in vain."""
 
 
 def register_seat(seat: HeldSeat) -> None:
@@ -194,20 +196,22 @@ def _finish_imports() -> None:
     """Import before a fork what this package may need.
 
     Another thread may be about to, and a forked child would have half of it for ever. It is done aside, since a disk
-    may hang, and the thread that forks may be importing the same. Then it is waited for once and not at every fork.
+    may hang, and the thread that forks may be importing the same. A disk that hangs is waited for once,
+    and not at every fork.
     """
-    global _importing  # noqa: PLW0603 - modules are those of the process
+    global _importing, _importing_hangs  # noqa: PLW0603 - modules are those of the process
     missing = _late_imports() - _imported
-    if not missing or (_importing and _importing.is_alive()):  # a disk that hung before another fork still hangs
+    if not missing or _is_importing(missing):
         return
-    if _is_importing(missing):
-        return
-    with contextlib.suppress(RuntimeError):  # no thread can be had any more
-        _importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
-        # Waited for to its end: who forks beside another thread is warned by Python.
-        _importing.join(FORK_SECONDS)
-        if not _importing.is_alive():
-            _imported.update(missing)
+    importing = _importing
+    with contextlib.suppress(RuntimeError):  # no thread can be had any more, or this one is it
+        if importing is None or not importing.is_alive():
+            _importing = importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
+            _importing_hangs = False
+        if not _importing_hangs:
+            # Waited for to its end: who forks beside another thread is warned by Python.
+            importing.join(FORK_SECONDS)
+            _importing_hangs = importing.is_alive()
 
 
 def _is_importing(names: Iterable[str]) -> bool:
@@ -235,6 +239,7 @@ def _import_all(names: Iterable[str]) -> None:
     for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    _imported.update(names)
 
 
 def _after_fork_in_child() -> None:

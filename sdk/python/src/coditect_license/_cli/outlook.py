@@ -19,7 +19,7 @@ from .._context import Context
 from .._errors import LicenseError
 from .._exchange import Flow, Reply, Request
 from .._jws import loads
-from .._refusals import refusal_of_code
+from .._refusals import detail_of, refusal_of_code
 from .._types import Validation
 from .._verify import verify_refusal, verify_token
 from .disk import in_time
@@ -116,7 +116,7 @@ def _read_refusal(context: Context, reply: Reply, request: Request) -> errors.Re
         _wire.read_acquire(reply, request, context.expected, "", context.clock.wall())  # raises what fits
         return None
     verify_refusal(body.get("refusal"), body.get("certificate"), context.expected, request.nonce or "", time.time())
-    return refusal_of_code(code, str(body.get("detail", code)), body, None)
+    return refusal_of_code(code, detail_of(body, code), body, None)
 
 
 def _problem_of(client: LicenseClient, told: Validation) -> LicenseError | None:

@@ -209,7 +209,7 @@ class InMemoryServer(LicenseAnswers):
         try:
             yield
         finally:
-            del self.refuse[verb]
+            self.refuse.pop(verb, None)
             if before is not None:
                 self.refuse[verb] = before
 
