@@ -314,11 +314,11 @@ def test_doctor_tells_a_server_that_is_away_and_a_proxy(cli: Cli) -> None:
     cli.login()
     cli.http.close()
     told = cli.json(
-        "doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128", "NO_PROXY": "127.0.0.1"}
+        "doctor", code=1, env={"HTTP_PROXY": "http://user:secret@proxy.example:3128", "NO_PROXY": "127.0.0.1"}
     )
     found = {check["check"]: check for check in told["checks"]}
     assert found["connection"]["result"] == "failed" and "without it" in found["proxy"]["detail"]
-    told = cli.json("doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128"})
+    told = cli.json("doctor", code=1, env={"HTTP_PROXY": "http://user:secret@proxy.example:3128"})
     proxy = next(check for check in told["checks"] if check["check"] == "proxy")
     assert proxy["result"] == "warning" and "proxy.example:3128" in proxy["detail"] and "secret" not in json.dumps(told)
 
