@@ -320,7 +320,7 @@ def test_doctor_tells_a_server_that_is_away_and_a_proxy(cli: Cli) -> None:
     assert found["connection"]["result"] == "failed" and "without it" in found["proxy"]["detail"]
     told = cli.json("doctor", code=1, env={"HTTP_PROXY": "http://user:secret@proxy.example:3128"})
     proxy = next(check for check in told["checks"] if check["check"] == "proxy")
-    assert proxy["result"] == "warning" and "proxy.example:3128" in proxy["detail"] and "secret" not in json.dumps(told)
+    assert proxy["result"] == "failed" and "proxy.example:3128" in proxy["detail"] and "secret" not in json.dumps(told)
 
 
 def test_doctor_tells_a_root_key_that_is_not_pinned(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
