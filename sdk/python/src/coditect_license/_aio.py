@@ -20,7 +20,7 @@ from ._flows import Grants
 from ._http import AsyncHttp, checked_way
 from ._seat import RELEASE_SECONDS, forget_seat, wait_of_release
 from ._seat_state import SeatEvent
-from ._seat_thread import do_aside
+from ._seat_thread import Remainder, do_aside
 from ._seat_view import SeatView
 from ._types import Lease, Validation
 
@@ -88,6 +88,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         self._keepers: list[SeatTask] = []
         self._calls: set[_AsyncCall] = set()
         self._releases: set[asyncio.Future[None]] = set()
+        self._context.on_unsettled = Remainder(self._context, self._http.without_loop).note
 
     @classmethod
     def from_settings(
@@ -178,6 +179,10 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             await call.finish(RELEASE_SECONDS)
         for release in list(self._releases):
             await finish_task(release, RELEASE_SECONDS)
+        if self._context.unsettled:
+            over = self._context.clock.monotonic() + RELEASE_SECONDS
+            flow = flows.settle_rest(self._context, over, last=True)
+            await finish_task(asyncio.ensure_future(drive(flow, self._http, asyncio.sleep)), RELEASE_SECONDS)
         await self._http.close()
 
     async def __aenter__(self) -> AsyncLicenseClient:
@@ -221,7 +226,9 @@ class _AsyncCall:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to be given back."""
-        return self._task is None or (self._task.done() and not self._grants.pending and not self._grants.asked)
+        cleaned = self._cleaning is None or self._cleaning.done()
+        nothing_left = cleaned and not self._grants.pending and not self._grants.asked
+        return self._task is None or (self._task.done() and nothing_left)
 
     async def acquire(self) -> Lease:
         """The lease. Raises what refused it, at the latest after the timeout and half a second."""
@@ -241,7 +248,10 @@ class _AsyncCall:
                 raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
             raise
         self._grants.take(lease)
-        process.unregister_seat(self)
+        if self._grants.pending:  # another deployment's
+            self._cleaning = loop.create_task(persist(self._give_back))
+        else:
+            process.unregister_seat(self)
         return lease
 
     async def finish(self, timeout: float) -> None:
@@ -259,6 +269,9 @@ class _AsyncCall:
             if not self._abandoned:
                 return lease
             await self._give_back()
+        except LicenseError:
+            self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
+            raise
         except asyncio.CancelledError:
             # The loop ends.
             await persist(self._give_back)
@@ -267,8 +280,8 @@ class _AsyncCall:
 
     def _note_end(self, task: asyncio.Task[Lease | None]) -> None:
         # An error that nobody waits for any more has been seen; asyncio would print it.
-        interrupted = task.cancelled() or task.exception() is None
-        if not self._grants.pending and not (interrupted and self._grants.asked):
+        _note_seen(task)
+        if not self._grants.pending and not self._grants.asked:
             process.unregister_seat(self)
         if self._abandoned:
             self._client._calls.discard(self)
@@ -278,6 +291,8 @@ class _AsyncCall:
         task = self._task
         if task is None or not task.done():
             return  # it reads the answer that may be on its way, and gives the seat back
+        if self._cleaning is not None:
+            return
         if self._grants.pending:
             self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
         else:
@@ -285,11 +300,15 @@ class _AsyncCall:
 
     async def _give_back(self) -> None:
         deadline = self._context.clock.monotonic() + process.EXIT_SECONDS
-        flow = flows.settle(self._context, self._attempt, self._grants, deadline)
-        await drive(flow, self._http, asyncio.sleep)
+        await drive(flows.settle(self._context, self._attempt, self._grants, deadline), self._http, asyncio.sleep)
+        if self._task is not None and self._task.done():
+            await drive(flows.settle_rest(self._context, deadline), self._http, asyncio.sleep)
         process.unregister_seat(self)
+        if asyncio.current_task() is self._cleaning:
+            self._client._calls.discard(self)
 
-    def _begin_release(self) -> None:
+    def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
+        del seconds
         self._abandoned = True
 
     def _end_release(self, timeout: float) -> bool:

@@ -167,7 +167,7 @@ class SeatTask:
     async def _run(self, first: Flow[None]) -> None:
         try:
             await self._live(first)
-            await self._give_back(interrupted=False)
+            await self._give_back()
         except asyncio.CancelledError:
             # Somebody ends the loop, or this task. No answer may be lost, and no seat.
             self.core.close()
@@ -177,7 +177,7 @@ class SeatTask:
             self.core.report_mistake("giving a seat back failed; its lease runs out by itself", error)
         finally:
             self._note_opened()
-            if self.core.release_confirmed and not self.core.grants.pending:
+            if self._is_settled:
                 process.unregister_seat(self)
 
     async def _live(self, first: Flow[None]) -> None:
@@ -201,12 +201,20 @@ class SeatTask:
                 )
                 await self._wait(max(self.core.next_pause(), 0.1))
 
-    async def _give_back(self, *, interrupted: bool) -> None:
-        seconds = process.EXIT_SECONDS if interrupted else flows.TRY_SECONDS
-        deadline = self.core.context.clock.monotonic() + seconds
+    async def _give_back(self, *, interrupted: bool = False) -> None:
+        context = self.core.context
+        deadline = context.clock.monotonic() + (process.EXIT_SECONDS if interrupted else flows.TRY_SECONDS)
         await drive(seat_flows.give_seat_back(self.core, deadline, interrupted=interrupted), self._http, asyncio.sleep)
         if self._open_error is None:
             self.core.report_changes()
+        else:
+            # Nobody waits for it any more, and the next answer may come.
+            await drive(flows.settle_rest(context, deadline), self._http, asyncio.sleep)
+
+    @property
+    def _is_settled(self) -> bool:
+        grants = self.core.grants
+        return self.core.release_confirmed and not grants.pending and not grants.asked
 
     async def _wait(self, seconds: float) -> None:
         if self._woken is None:
@@ -259,7 +267,8 @@ class SeatTask:
         if not done.cancelled() and done.exception() is not None:
             log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=done.exception())
 
-    def _begin_release(self) -> None:
+    def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
+        del seconds  # the end of the process gives it back by itself
         self.core.close()
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
@@ -267,7 +276,7 @@ class SeatTask:
 
     def _end_release(self, timeout: float) -> bool:
         """Give the seat back when the process ends. The event loop is over then, so the request is sent without it."""
-        if not self.core.release_confirmed or self.core.grants.pending:
+        if not self._is_settled:
             deadline = self.core.context.clock.monotonic() + timeout
             flow = seat_flows.give_seat_back(self.core, deadline, interrupted=True)
             flows.drive(flow, self._http.without_loop().send, time.sleep, do_aside)

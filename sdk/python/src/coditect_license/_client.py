@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _flows as flows, _process as process
 from ._aside import Latch, start_thread
@@ -19,7 +19,7 @@ from ._flows import Grants
 from ._http import SyncHttp, checked_way
 from ._seat import Seat
 from ._seat_state import SeatEvent
-from ._seat_thread import SeatThread, do_aside
+from ._seat_thread import Remainder, SeatThread, do_aside
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         checked_way(type(self).__name__, transport, http_client, is_async=False)
         self._http = SyncHttp(self._context, transport, http_client)
         self._keepers: list[SeatThread] = []
+        self._calls: set[_Call[Any]] = set()
+        self._remainder = Remainder(self._context, lambda: self._http)
+        self._context.on_unsettled = self._remainder.note
         self._lock = threading.Lock()
 
     @classmethod
@@ -118,7 +121,8 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         Raises as :meth:`seat` does.
         """
         attempt, grants, context = self._context.draw_attempt(), Grants(), self._context
-        return self._call(lambda over: flows.acquire(context, attempt, over, context.max_retries, grants), grants)
+        acquire = lambda over: flows.acquire(context, attempt, over, context.max_retries, grants)  # noqa: E731
+        return self._call(acquire, grants, attempt)
 
     def heartbeat(self, lease: Lease) -> Lease:
         """Show that a session is alive, and get its extended lease.
@@ -153,6 +157,11 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         for keeper in keepers:
             keeper._end_release(max(over - time.monotonic(), 0.0))
             keeper.leave_signals()
+        for call in list(self._calls):
+            call._end_release(max(over - time.monotonic(), 0.0))
+        left = max(over - time.monotonic(), 0.0)
+        self._remainder._begin_release(left)
+        self._remainder._end_release(left)
         self._http.close()
 
     def __enter__(self) -> LicenseClient:
@@ -163,16 +172,17 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
     ) -> None:
         self.close()
 
-    def _call(self, build: Callable[[float], Flow[T]], grants: Grants | None = None) -> T:
+    def _call(self, build: Callable[[float], Flow[T]], grants: Grants | None = None, attempt: str = "") -> T:
         """Run a flow in a thread of its own, so that the caller waits no longer than its timeout.
 
         Sockets have timeouts; a resolver, and a server that sends a header byte by byte, have none.
         """
         process.register_for_forks(self)
         flow = build(self._context.clock.monotonic() + self._context.timeout)
-        call = _Call(self, flow, grants)
+        call = _Call(self, flow, grants, attempt)
         if grants is not None:
             process.register_seat(call)
+            self._calls.add(call)
         try:
             start_thread(call.work, "coditect-license-call")
         except RuntimeError:  # the interpreter is ending and starts no threads any more
@@ -181,7 +191,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._keepers = []
+        self._keepers, self._calls = [], set()
         self._context.after_fork()
         self._http.after_fork()
 
@@ -189,8 +199,9 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
 class _Call(Generic[T]):
     """One call and its thread. What it was granted is given back if its caller does not take it over."""
 
-    def __init__(self, client: LicenseClient, flow: Flow[T], grants: Grants | None) -> None:
+    def __init__(self, client: LicenseClient, flow: Flow[T], grants: Grants | None, attempt: str) -> None:
         self._client, self._context, self._flow, self._grants = client, client._context, flow, grants
+        self._attempt, self._release_seconds = attempt, flows.TRY_SECONDS
         self._results: list[T] = []
         self._error: BaseException | None = None
         # Whoever has this lock decides: the caller that goes away, or the thread that comes with an answer.
@@ -206,10 +217,12 @@ class _Call(Generic[T]):
                 self._error = error
             came_in_time = self._decision.acquire(blocking=False)
             self._answered.set()
-            if not came_in_time:
-                self._give_back()
+            # The caller waits no longer, whatever is left to be given back.
+            is_taken = came_in_time and self._error is None
+            self._give_back(kept=self._results[0] if is_taken else None)
         finally:
             self._finished.set()
+            self._client._calls.discard(self)
             if not self._grants or not self._grants.pending:
                 process.unregister_seat(self)
 
@@ -229,7 +242,8 @@ class _Call(Generic[T]):
             return value
         except BaseException:
             # Interrupted, perhaps with an answer at hand.
-            if not self._decision.acquire(blocking=False) and self._grants is not None and self._grants.pending:
+            taken = self._error is None and not self._decision.acquire(blocking=False)
+            if taken and self._grants is not None and self._grants.pending:
                 with contextlib.suppress(RuntimeError):
                     start_thread(self._give_back, "coditect-license-call")
             raise
@@ -242,13 +256,21 @@ class _Call(Generic[T]):
     def _drive(self, flow: Flow[U]) -> U:
         return flows.drive(flow, self._client._http.send, time.sleep, do_aside)
 
-    def _give_back(self) -> None:
-        if self._grants is not None:
-            deadline = self._context.clock.monotonic() + flows.TRY_SECONDS
-            self._drive(flows.give_back(self._context, self._grants, deadline))
-            process.unregister_seat(self)
+    def _give_back(self, kept: object = None) -> None:
+        """Give back what it was granted, but for the lease that its caller has or is about to get."""
+        grants, context = self._grants, self._context
+        if grants is None:
+            return
+        deadline = context.clock.monotonic() + self._release_seconds
+        if isinstance(kept, Lease):
+            self._drive(flows.give_back(context, grants, deadline, kept=kept.session))
+            return
+        self._drive(flows.settle(context, self._attempt, grants, deadline))
+        self._drive(flows.settle_rest(context, deadline))
+        process.unregister_seat(self)
 
-    def _begin_release(self) -> None:
+    def _begin_release(self, seconds: float = flows.TRY_SECONDS) -> None:
+        self._release_seconds = seconds
         self._decision.acquire(blocking=False)
 
     def _end_release(self, timeout: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import platform
 import random
@@ -69,7 +68,12 @@ class Context:
         self._instance_drawn: str | None = None
         self.unsettled: deque[str] = deque()
         """Attempts whose outcome is not known. The next start repeats one, and gets the session that it may have made.
+        Before the client is closed and before the process ends the server is asked what became of the others.
         """
+        self.on_unsettled: Callable[[], None] = lambda: None
+        """Called when an attempt is added to them or taken from them."""
+        self.settling: set[object] = set()
+        """What is being asked for or given back now: it may be in the way of a new start for a moment."""
 
     @property
     def server(self) -> str:
@@ -168,6 +172,7 @@ class Context:
     def after_fork(self) -> None:
         """Start anew in a forked child, which needs attempts, an instance id and random numbers of its own."""
         self.unsettled.clear()
+        self.settling.clear()
         self._instance_drawn = None
         self.rng = random.Random()  # noqa: S311 - as above
         self.aside.after_fork()
@@ -176,9 +181,26 @@ class Context:
 
     def draw_attempt(self) -> str:
         """An attempt whose outcome is not known, if there is one, else a new one."""
-        with contextlib.suppress(IndexError):  # another thread may have taken it
-            return self.unsettled.popleft()
-        return str(uuid.uuid4())
+        try:
+            attempt = self.unsettled.popleft()
+        except IndexError:  # there is none, or another thread has taken it
+            return str(uuid.uuid4())
+        self.on_unsettled()
+        return attempt
+
+    def leave_unsettled(self, attempt: str) -> None:
+        """Note that the outcome of an attempt is not known."""
+        self.unsettled.append(attempt)
+        self.on_unsettled()
+
+    def claim_unsettled(self, attempt: str) -> bool:
+        """Take this attempt back, which nobody else may repeat from now on. False if somebody has it already."""
+        try:
+            self.unsettled.remove(attempt)
+        except ValueError:
+            return False
+        self.on_unsettled()
+        return True
 
     def read(self, result: EffectResult, reader: Callable[[Reply], T], server: str | None = None) -> T:
         """What ``reader`` makes of a reply. Raises :class:`ServerUnreachable` where there is no reply.

@@ -70,6 +70,10 @@ class TransportFault:
     advice: str | None = None
     """What to do, where something better is known than to check the network."""
     request_id: str | None = None
+    may_have_arrived: bool = True
+    """Whether the server may have got the request and have done what was asked."""
+    reply: Reply | None = None
+    """What came all the same. It is not believed: only what it grants is read, so that it can be given back."""
 
 
 @dataclass(frozen=True)

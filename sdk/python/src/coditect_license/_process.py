@@ -71,7 +71,9 @@ class ForkAware(Protocol):
 class HeldSeat(ForkAware, Protocol):
     """A seat that must be given back before the process ends."""
 
-    def _begin_release(self) -> None: ...
+    def _begin_release(self, seconds: float = ...) -> None:
+        """Begin to give it back. The process waits for it so many seconds."""
+
     def _end_release(self, timeout: float) -> bool: ...
 
 
@@ -118,7 +120,7 @@ def release_all(timeout: float = EXIT_SECONDS) -> None:
     seats = list(_held_seats)
     for seat in seats:
         with contextlib.suppress(Exception):
-            seat._begin_release()
+            seat._begin_release(timeout)
     over = time.monotonic() + timeout
     for seat in seats:
         with contextlib.suppress(Exception):

@@ -232,8 +232,7 @@ class SeatCore:
             self._clock_anchor = (now, self.context.clock.monotonic())
             self.on_fault(error, self.generation)
             # The attempt stays with this seat; another start must not repeat it.
-            if self.attempt in self.context.unsettled:
-                self.context.unsettled.remove(self.attempt)
+            self.grants.asked = self.context.claim_unsettled(self.attempt) or self.grants.asked
         return None
 
     def on_fault(self, error: LicenseError, generation: int) -> None:
@@ -302,6 +301,8 @@ class SeatCore:
         """Draw a new attempt, since what the old one was granted was given back."""
         with self.lock:
             if generation == self.generation:
+                if self.grants.asked:
+                    self.context.leave_unsettled(self.attempt)
                 self.attempt = str(uuid.uuid4())
                 self.grants = Grants()
 

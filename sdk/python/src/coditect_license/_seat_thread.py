@@ -5,6 +5,7 @@ It holds no reference to the :class:`Seat` that the program has, so that a seat 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ class SeatThread:
         self._events = Aside("coditect-license-events")
         self.core: SeatCore = SeatCore(context, reacquire=reacquire, on_event=on_event, tell=self._events.put)
         self.forgotten: bool = False
+        self._release_seconds = flows.TRY_SECONDS
         self.signals: process.SignalRelease | None = None
         self._http = http
         self._wake = Wake()
@@ -146,10 +148,14 @@ class SeatThread:
 
     def _give_back(self) -> None:
         told = self._open_error is None
-        deadline = self.core.context.clock.monotonic() + flows.TRY_SECONDS
+        context = self.core.context
+        deadline = context.clock.monotonic() + self._release_seconds
         flows.drive(seat_flows.give_seat_back(self.core, deadline), self._http.send, time.sleep, do_aside)
         if told:
             self.core.report_changes()
+        else:
+            # Nobody waits for it any more, and the next answer may come.
+            flows.drive(flows.settle_rest(context, deadline), self._http.send, time.sleep, do_aside)
 
     def _drive(self, flow: Flow[None]) -> None:
         flows.drive(flow, self._http.send, self._wait, do_aside)
@@ -168,14 +174,15 @@ class SeatThread:
         if self.forgotten:
             self.core.close()
 
-    def _begin_release(self) -> None:
+    def _begin_release(self, seconds: float = flows.TRY_SECONDS) -> None:
+        self._release_seconds = seconds
         self.core.close()
         self._wake.wake()
 
     def _end_release(self, timeout: float) -> bool:
         if self._thread is threading.current_thread():  # it goes on to do it
             return False
-        if self._thread is not None and not self.core.release_confirmed:
+        if self._thread is not None:
             self._done.wait(timeout)
         return self.core.release_confirmed
 
@@ -185,6 +192,46 @@ class SeatThread:
         self._events.after_fork()
         self.leave_signals()
         self.core.release_confirmed = False
+
+
+class Remainder:
+    """What one client does not know of its starts. The server is asked once more before the process ends."""
+
+    def __init__(self, context: Context, make_http: Callable[[], SyncHttp]) -> None:
+        self._context, self._make_http = context, make_http
+        self._seconds = process.EXIT_SECONDS
+        self._done: Latch | None = None
+
+    def note(self) -> None:
+        """Have it asked at the end if there is something to be asked by now."""
+        if not self._context.unsettled:
+            process.unregister_seat(self)
+        else:
+            with contextlib.suppress(ServerUnreachable):  # the process is ending already
+                process.register_seat(self)
+
+    def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
+        if self._context.unsettled:
+            self._seconds, self._done = seconds, Latch()
+            try:
+                start_thread(self._settle, "coditect-license-rest")
+            except RuntimeError:  # the interpreter is ending and starts no threads any more
+                self._settle()
+
+    def _end_release(self, timeout: float) -> bool:
+        return self._done is None or self._done.wait(timeout)
+
+    def _settle(self) -> None:
+        try:
+            deadline = self._context.clock.monotonic() + self._seconds
+            flow = flows.settle_rest(self._context, deadline, last=True)
+            flows.drive(flow, self._make_http().send, time.sleep, do_aside)
+        finally:
+            if self._done is not None:
+                self._done.set()
+
+    def _after_fork(self) -> None:
+        self._done = None
 
 
 def do_aside(effect: DoAside) -> None:

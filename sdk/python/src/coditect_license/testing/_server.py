@@ -16,7 +16,7 @@ from ._clock import ManualClock
 from ._problems import PROBLEM_TYPE, PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
 from ._scratch import ScratchDirectory
-from ._scripts import OutageKind, ReceivedCall, refusal
+from ._scripts import OutageKind, ReceivedCall, no_answer, refusal
 from ._seats import HeldSession, SeatPool
 from ._signing import CERTIFICATE_LIFE, InstanceSigner, jwk_set
 from ._test_keys import LICENSE_KEY
@@ -271,7 +271,10 @@ class InMemoryServer(LicenseAnswers):
     def handle(self, request: httpx.Request) -> httpx.Response:
         """The answer to a request whose body was read."""
         with self.lock:
-            return self._handle(request)
+            response = self._handle(request)
+            if self.outage_kind is OutageKind.ANSWER_LOST:
+                raise no_answer(request)
+            return response
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         import httpx
@@ -310,7 +313,7 @@ class InMemoryServer(LicenseAnswers):
         if self.outage_kind is OutageKind.UNREACHABLE:
             raise httpx.ConnectError("Connection refused", request=request)
         if self.outage_kind is OutageKind.SILENT:
-            raise httpx.ReadTimeout("The read operation timed out", request=request)
+            raise no_answer(request)
 
     def problem(
         self,
