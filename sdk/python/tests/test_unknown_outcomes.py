@@ -329,7 +329,9 @@ def test_the_lost_answer_of_a_seat_that_starts_offline_leaves_no_seat_behind(
 
 
 @pytest.mark.parametrize("call", ["seat", "acquire"])
-def test_a_give_back_that_takes_long_replaces_no_error(http: Http, settings: dict[str, Any], call: str) -> None:
+def test_a_give_back_that_takes_long_replaces_no_error(
+    http: Http, settings: dict[str, Any], call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     http.fake.tweak = {"iss": "https://other.example.com"}
     release = http.fake._release
 
@@ -341,7 +343,7 @@ def test_a_give_back_that_takes_long_replaces_no_error(http: Http, settings: dic
             http.fake.lock.acquire()
         return release(*arguments)
 
-    http.fake._release = slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(http.fake, "_release", slowly)
 
     async def program() -> None:
         client = AsyncLicenseClient(http.url, timeout=1.5, max_retries=0, **settings)

@@ -21,7 +21,7 @@ from ._http import AsyncHttp, checked_way
 from ._seat import RELEASE_SECONDS, forget_seat, wait_of_release
 from ._seat_state import SeatEvent
 from ._seat_thread import Remainder, do_aside
-from ._seat_view import SeatView
+from ._seat_view import Callbacks, SeatView
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class AsyncSeat(SeatView):
     given back, with a :class:`ResourceWarning`.
     """
 
-    def __init__(self, keeper: SeatTask) -> None:
-        super().__init__(keeper.core)
+    def __init__(self, keeper: SeatTask, callbacks: Callbacks) -> None:
+        super().__init__(keeper.core, callbacks)
         self._keeper = keeper
 
     def __await__(self) -> Generator[Any, None, AsyncSeat]:
@@ -63,7 +63,7 @@ class AsyncSeat(SeatView):
         True if the server knows. If the server does not know, the lease runs out and the seat is free all the same.
         Cancelling it ends the wait and not the release.
         """
-        return await self._keeper.release(wait_of_release(timeout))
+        return await self._keeper.release(wait_of_release(timeout), self._callbacks)
 
     def retry_now(self) -> None:
         """Ask the server now instead of when it is due. To be called in the event loop."""
@@ -120,11 +120,10 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         """
         seconds = checked_seat_options(wait, on_wait, on_event, reacquire)
         process.register_for_forks(self)
-        keeper = SeatTask(
-            self._context, self._http, wait=seconds, on_wait=on_wait, reacquire=reacquire, on_event=on_event
-        )
+        callbacks = Callbacks(on_event, on_wait)
+        keeper = SeatTask(self._context, self._http, wait=seconds, reacquire=reacquire, callbacks=callbacks)
         self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
-        return AsyncSeat(keeper)
+        return AsyncSeat(keeper, callbacks)
 
     async def acquire(self) -> Lease:
         """The same as :meth:`LicenseClient.acquire`."""
@@ -245,6 +244,7 @@ class _AsyncCall:
         except BaseException as error:
             self._abandon()
             if isinstance(error, LicenseError):
+                process.note_own_places(error, self._context)
                 raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
             raise
         self._grants.take(lease)

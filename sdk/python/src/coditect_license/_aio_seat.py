@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import logging
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from ._http import AsyncHttp
 from ._seat_core import SeatCore
 from ._seat_state import SeatEvent
 from ._seat_thread import do_aside
+from ._seat_view import Callbacks
 
 T = TypeVar("T")
 
@@ -82,13 +84,12 @@ class SeatTask:
         http: AsyncHttp,
         *,
         wait: float | None,
-        on_wait: Callable[[NoSeats, float], object] | None,
         reacquire: bool,
-        on_event: Callable[[SeatEvent], object] | None,
+        callbacks: Callbacks,
     ) -> None:
-        self._on_event, self._on_wait = on_event, on_wait
-        tell_event = None if on_event is None else self._call_on_event
-        self.core: SeatCore = SeatCore(context, reacquire=reacquire, on_event=tell_event, tell=self._tell)
+        self._callbacks = weakref.ref(callbacks)
+        self._parting: Callbacks | None = None
+        self.core: SeatCore = SeatCore(context, reacquire=reacquire, find_on_event=self._on_event, tell=self._tell)
         self._http, self._wait_for = http, wait
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +97,7 @@ class SeatTask:
         self._woken: asyncio.Future[None] | None = None
         self._opened_without_reply = False
         self._open_error: BaseException | None = None
-        self._callbacks: set[asyncio.Future[Any]] = set()
+        self._called_tasks: set[asyncio.Future[Any]] = set()
 
     @property
     def is_new(self) -> bool:
@@ -131,10 +132,12 @@ class SeatTask:
         if not done and self.core.lease is None:
             self._open_without_reply(budget)
         elif self._open_error is not None:
+            process.note_own_places(self._open_error, context)
             raise self._open_error.with_traceback(None)
 
-    async def release(self, timeout: float) -> bool:
-        """Give the seat back, and wait for it at most so many seconds."""
+    async def release(self, timeout: float, callbacks: Callbacks | None = None) -> bool:
+        """Give the seat back, and wait for it at most so many seconds. The callbacks are kept until it is done."""
+        self._parting = callbacks
         self.begin_release()
         task = self._task
         if task is not None and task is not asyncio.current_task() and self._loop is asyncio.get_running_loop():
@@ -176,6 +179,7 @@ class SeatTask:
         except Exception as error:  # noqa: BLE001 - never into the host from this task
             self.core.report_mistake("giving a seat back failed; its lease runs out by itself", error)
         finally:
+            self._parting = None
             self._note_opened()
             if self._is_settled:
                 process.unregister_seat(self)
@@ -242,14 +246,15 @@ class SeatTask:
                 self._loop.call_soon(say)
 
     def _tell_wait(self, refusal: NoSeats, pause: float) -> None:
-        on_wait = self._on_wait
+        callbacks = self._callbacks()
+        on_wait = None if callbacks is None else callbacks.on_wait
         if on_wait is not None:
             self._tell(lambda: self._call("on_wait", lambda: on_wait(refusal, pause)))
 
-    def _call_on_event(self, event: SeatEvent) -> None:
-        on_event = self._on_event
-        if on_event is not None:
-            self._call("on_event", lambda: on_event(event))
+    def _on_event(self) -> Callable[[SeatEvent], None] | None:
+        callbacks = self._callbacks()
+        on_event = None if callbacks is None else callbacks.on_event
+        return None if on_event is None else lambda event: self._call("on_event", lambda: on_event(event))
 
     def _call(self, name: str, call: Callable[[], object]) -> None:
         """Call a function of the program, or start a coroutine function of it as a task."""
@@ -257,13 +262,13 @@ class SeatTask:
             made = call()
             if inspect.isawaitable(made):
                 task = asyncio.ensure_future(made)
-                self._callbacks.add(task)
+                self._called_tasks.add(task)
                 task.add_done_callback(lambda done: self._called(name, done))
         except Exception as error:  # noqa: BLE001 - the program's own code
             log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=error)
 
     def _called(self, name: str, done: asyncio.Future[Any]) -> None:
-        self._callbacks.discard(done)
+        self._called_tasks.discard(done)
         if not done.cancelled() and done.exception() is not None:
             log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=done.exception())
 

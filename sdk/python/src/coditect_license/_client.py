@@ -20,6 +20,7 @@ from ._http import SyncHttp, checked_way
 from ._seat import Seat
 from ._seat_state import SeatEvent
 from ._seat_thread import Remainder, SeatThread, do_aside
+from ._seat_view import Callbacks
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
@@ -107,12 +108,13 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         if release_on_signals is not False:
             signals = process.SignalRelease(None if release_on_signals is True else release_on_signals)
         process.register_for_forks(self)
-        keeper = SeatThread(self._context, self._http, reacquire=reacquire, on_event=on_event)
-        seat = Seat(keeper)
+        callbacks = Callbacks(on_event, on_wait)
+        keeper = SeatThread(self._context, self._http, reacquire=reacquire, callbacks=callbacks)
+        seat = Seat(keeper, callbacks)
         with self._lock:
             # The keeper and not the seat, so that a seat that the program has forgotten is noticed.
             self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
-        seat._open(seconds, on_wait, signals)
+        seat._open(seconds, signals)
         return seat
 
     def acquire(self) -> Lease:
@@ -236,6 +238,7 @@ class _Call(Generic[T]):
                     f"The license server at {self._context.server} gave no answer {wait}. Try again."
                 )
             if self._error is not None:
+                process.note_own_places(self._error, self._context)
                 raise self._error.with_traceback(None)
             value = self._results[0]
             self._take(value)

@@ -21,11 +21,14 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _forks
 from ._aside import start_thread
-from ._errors import ConfigurationError, ServerUnreachable
+from ._errors import ConfigurationError, ServerUnreachable, TooManyProcesses
+
+if TYPE_CHECKING:
+    from ._context import Context
 
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
@@ -102,6 +105,18 @@ def register_seat(seat: HeldSeat) -> None:
     if _ending_thread not in (None, threading.get_ident()):
         _held_seats.discard(seat)
         raise ServerUnreachable("The license server was not asked: this program is ending.")
+
+
+def note_own_places(error: BaseException, context: Context) -> None:
+    """Say in a refusal of a further process how many of the places on the machine's seat this process has itself."""
+    if not isinstance(error, TooManyProcesses):
+        return
+    own = 0
+    for core in [getattr(seat, "core", None) for seat in list(_held_seats)]:
+        held = None if core is None else core.lease
+        own += held is not None and (held.claims.license, held.claims.hw) == (context.key.number, context.hw)
+    which = {0: "None of these places is", 1: "1 of these places is"}.get(own, f"{own} of these places are")
+    error.args = (f"{error.detail} {which} held by seats of this process itself.",)
 
 
 def unregister_seat(seat: HeldSeat) -> None:

@@ -16,6 +16,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from . import _errors as errors, _log as log
 from ._context import Context
@@ -49,7 +50,8 @@ class SeatCore:
         context: Context,
         *,
         reacquire: bool,
-        on_event: Callable[[SeatEvent], None] | None,
+        on_event: Callable[[SeatEvent], None] | None = None,
+        find_on_event: Callable[[], Callable[[SeatEvent], Any] | None] = lambda: None,
         tell: Teller = lambda say: say(),
     ) -> None:
         self.context: Context = context
@@ -76,7 +78,7 @@ class SeatCore:
         self.retry_requested: bool = False
         self.last_span: float = 355.0
         self._reacquire = reacquire
-        self._on_event = on_event
+        self._on_event, self._find_on_event = on_event, find_on_event
         self._tell = tell
         self._lease_end = -math.inf
         self._clock_anchor: tuple[float, float] | None = None
@@ -321,7 +323,7 @@ class SeatCore:
         self.lock = threading.RLock()
         self.generation += 1
         self.lease = None
-        self._on_event = None
+        self._on_event, self._find_on_event = None, lambda: None
         self.grants, self.to_release = Grants(), None
         self.writes.clear()
         text = "This seat belongs to the parent process. Ask for one in this process: client.seat()."
@@ -359,7 +361,7 @@ class SeatCore:
             self._reported_state, self._reported_problem = state, type(problem) if problem is not None else None
             if state is SeatState.OFFLINE:
                 self._save_mark()
-            tell = self._on_event
+            tell = self._on_event or self._find_on_event()
         for kind in kinds:
             event = SeatEvent(kind, state, previous, problem, left)
             self._tell(lambda event=event: _say(event, tell))  # type: ignore[misc]
@@ -380,7 +382,7 @@ class SeatCore:
             self.writes.append(self._mark_write(self.now()))
 
 
-def _say(event: SeatEvent, on_event: Callable[[SeatEvent], None] | None) -> None:
+def _say(event: SeatEvent, on_event: Callable[[SeatEvent], Any] | None) -> None:
     log.write("seat", *_line(event))
     if on_event is None:
         return

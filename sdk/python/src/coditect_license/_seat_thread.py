@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 from . import _flows as flows, _process as process, _seat_flows as seat_flows
@@ -17,7 +18,7 @@ from ._errors import LicenseError, NoSeats, ServerUnreachable
 from ._exchange import DoAside, Flow
 from ._http import SyncHttp
 from ._seat_core import SeatCore
-from ._seat_state import SeatEvent
+from ._seat_view import Callbacks
 
 SLICE_SECONDS = 0.25
 """How often a thread that is no daemon looks whether the interpreter ends."""
@@ -32,11 +33,15 @@ class SeatThread:
         http: SyncHttp,
         *,
         reacquire: bool,
-        on_event: Callable[[SeatEvent], None] | None,
+        callbacks: Callbacks,
     ) -> None:
         # The program's callbacks have a thread of their own, so that one that blocks stops no heartbeat.
         self._events = Aside("coditect-license-events")
-        self.core: SeatCore = SeatCore(context, reacquire=reacquire, on_event=on_event, tell=self._events.put)
+        self._callbacks = find = weakref.ref(callbacks)
+        self.parting: Callbacks | None = None
+        """Keeps the callbacks while a seat that may be forgotten by then is released."""
+        found = lambda: None if (there := find()) is None else there.on_event  # noqa: E731 - it must not hold the seat
+        self.core: SeatCore = SeatCore(context, reacquire=reacquire, find_on_event=found, tell=self._events.put)
         self.forgotten: bool = False
         self._release_seconds = flows.TRY_SECONDS
         self.signals: process.SignalRelease | None = None
@@ -48,7 +53,7 @@ class SeatThread:
         self._open_error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    def open(self, wait: float | None, on_wait: Callable[[NoSeats, float], None] | None) -> None:
+    def open(self, wait: float | None) -> None:
         """Start the thread and wait for the first lease.
 
         Raises what refused it, at the latest when the time for it is over.
@@ -56,13 +61,8 @@ class SeatThread:
         context = self.core.context
         budget = context.timeout + (wait or 0.0)
         now = context.clock.monotonic()
-
-        def tell_wait(refusal: NoSeats, pause: float) -> None:
-            if on_wait is not None:
-                self._events.put(lambda: on_wait(refusal, pause))
-
         until = None if wait is None else now + wait
-        first = seat_flows.open_seat(self.core, now + context.timeout, until, tell_wait)
+        first = seat_flows.open_seat(self.core, now + context.timeout, until, self._tell_wait)
         try:
             process.register_seat(self)
         except ServerUnreachable:
@@ -87,6 +87,7 @@ class SeatThread:
         if self._opened_without_reply:
             self._open_without_reply(budget)
         elif self._open_error is not None:
+            process.note_own_places(self._open_error, context)
             raise self._open_error.with_traceback(None)
 
     def retry_now(self) -> None:
@@ -129,6 +130,7 @@ class SeatThread:
         except Exception as error:  # noqa: BLE001 - never into the host from this thread
             self.core.report_mistake("giving a seat back failed; its lease runs out by itself", error)
         finally:
+            self.parting = None
             self._done.set()
             process.unregister_seat(self)
 
@@ -156,6 +158,12 @@ class SeatThread:
         else:
             # Nobody waits for it any more, and the next answer may come.
             flows.drive(flows.settle_rest(context, deadline), self._http.send, time.sleep, do_aside)
+
+    def _tell_wait(self, refusal: NoSeats, pause: float) -> None:
+        callbacks = self._callbacks()
+        on_wait = None if callbacks is None else callbacks.on_wait
+        if on_wait is not None:
+            self._events.put(lambda: on_wait(refusal, pause))
 
     def _drive(self, flow: Flow[None]) -> None:
         flows.drive(flow, self._http.send, self._wait, do_aside)

@@ -60,6 +60,16 @@ def refusal(code: str, **members: Any) -> ScriptedRefusal:  # noqa: ANN401 - wha
     return ScriptedRefusal(row.status, code, {**row.members, **members})
 
 
+def fail_as_told(kind: OutageKind | None, request: httpx.Request) -> None:
+    """Raise what httpx tells a client whose request reaches nobody."""
+    import httpx
+
+    if kind is OutageKind.UNREACHABLE:
+        raise httpx.ConnectError("Connection refused", request=request)
+    if kind is OutageKind.SILENT:
+        raise no_answer(request)
+
+
 def no_answer(request: httpx.Request) -> httpx.ReadTimeout:
     """What a client is told by httpx when no answer came in time."""
     import httpx

@@ -16,7 +16,7 @@ from ._clock import ManualClock
 from ._problems import PROBLEM_TYPE, PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
 from ._scratch import ScratchDirectory
-from ._scripts import OutageKind, ReceivedCall, no_answer, refusal
+from ._scripts import OutageKind, ReceivedCall, fail_as_told, no_answer, refusal
 from ._seats import HeldSession, SeatPool
 from ._signing import CERTIFICATE_LIFE, InstanceSigner, jwk_set
 from ._test_keys import LICENSE_KEY
@@ -281,7 +281,7 @@ class InMemoryServer(LicenseAnswers):
 
         verb = request.url.path.rsplit("/", 1)[-1]
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ") or None
-        self._fail_as_told(request)
+        fail_as_told(self.outage_kind, request)
         body = _json_object(request.content)
         self.calls.append(ReceivedCall(verb, body, bearer))
         if self.answer_instead is not None:
@@ -306,14 +306,6 @@ class InMemoryServer(LicenseAnswers):
             return self.problem(wrong.status, wrong.code, wrong.members, nonce=None)
         answers = {"acquire": self._acquire, "heartbeat": self._heartbeat, "release": self._release}
         return answers.get(verb, self._validate)(read, bearer)
-
-    def _fail_as_told(self, request: httpx.Request) -> None:
-        import httpx
-
-        if self.outage_kind is OutageKind.UNREACHABLE:
-            raise httpx.ConnectError("Connection refused", request=request)
-        if self.outage_kind is OutageKind.SILENT:
-            raise no_answer(request)
 
     def problem(
         self,
