@@ -87,7 +87,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         self._http = AsyncHttp(self._context, transport, http_client)
         self._keepers: list[SeatTask] = []
         self._calls: set[_AsyncCall] = set()
-        self._releases: set[asyncio.Future[None]] = set()
+        self._releases: set[asyncio.Future[bool]] = set()
         self._context.on_unsettled = Remainder(self._context, self._http.without_loop).note
 
     @classmethod
@@ -149,7 +149,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             flow = flows.release_lease(context, lease, over, context.max_retries)
             ended.append(await drive(flow, self._http, asyncio.sleep))
 
-        task = running_loop().create_task(persist(give_back))
+        task: asyncio.Task[bool] = running_loop().create_task(persist(give_back))
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
         task.add_done_callback(_note_seen)
@@ -249,7 +249,7 @@ class _AsyncCall:
             raise
         self._grants.take(lease)
         if self._grants.pending:  # another deployment's
-            self._cleaning = loop.create_task(persist(self._give_back))
+            self._cleaning = loop.create_task(self._clean())
         else:
             process.unregister_seat(self)
         return lease
@@ -270,7 +270,7 @@ class _AsyncCall:
                 return lease
             await self._give_back()
         except LicenseError:
-            self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
+            self._cleaning = asyncio.get_running_loop().create_task(self._clean())
             raise
         except asyncio.CancelledError:
             # The loop ends.
@@ -294,17 +294,22 @@ class _AsyncCall:
         if self._cleaning is not None:
             return
         if self._grants.pending:
-            self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
+            self._cleaning = asyncio.get_running_loop().create_task(self._clean())
         else:
             process.unregister_seat(self)
 
     async def _give_back(self) -> None:
         deadline = self._context.clock.monotonic() + process.EXIT_SECONDS
         await drive(flows.settle(self._context, self._attempt, self._grants, deadline), self._http, asyncio.sleep)
-        if self._task is not None and self._task.done():
-            await drive(flows.settle_rest(self._context, deadline), self._http, asyncio.sleep)
         process.unregister_seat(self)
-        if asyncio.current_task() is self._cleaning:
+
+    async def _clean(self) -> None:
+        """Give back what is left after the call, and ask what became of it where no answer came."""
+        try:
+            if await persist(self._give_back):
+                deadline = self._context.clock.monotonic() + flows.TRY_SECONDS
+                await drive(flows.settle_rest(self._context, deadline), self._http, asyncio.sleep)
+        finally:
             self._client._calls.discard(self)
 
     def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:

@@ -65,14 +65,15 @@ async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
     return TransportFault(f"no answer within {effect.timeout:.1f} s", None, effect.request.request_id)
 
 
-async def persist(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do what gives something back, also while the loop ends and cancels everything."""
-    for _ in range(INTERRUPTIONS):
+async def persist(make: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Do what gives something back, also while the loop ends and cancels everything. False if it was cancelled."""
+    for interruptions in range(INTERRUPTIONS):
         try:
             await make()
         except asyncio.CancelledError:
             continue
-        return
+        return interruptions == 0
+    return False
 
 
 class SeatTask:
@@ -211,7 +212,7 @@ class SeatTask:
         await drive(seat_flows.give_seat_back(self.core, deadline, interrupted=interrupted), self._http, asyncio.sleep)
         if self._open_error is None:
             self.core.report_changes()
-        else:
+        elif not interrupted:
             # Nobody waits for it any more, and the next answer may come.
             await drive(flows.settle_rest(context, deadline), self._http, asyncio.sleep)
 

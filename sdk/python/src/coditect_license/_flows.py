@@ -246,9 +246,12 @@ def settle_rest(context: Context, deadline: float, *, last: bool = False) -> Flo
         if context.claim_unsettled(attempt):
             grants = Grants()
             grants.asked = True
-            settled = yield from settle(context, attempt, grants, deadline)
-            if not settled and not last:
-                context.leave_unsettled(attempt)
+            settled = False
+            try:
+                settled = yield from settle(context, attempt, grants, deadline)
+            finally:
+                if not settled and not last:
+                    context.leave_unsettled(attempt)
 
 
 def wait_for_seat(
