@@ -14,6 +14,7 @@ from . import _flows as flows, _process as process
 from ._aio_aside import running_loop, wait_for_future
 from ._aio_seat import SeatTask, drive, persist
 from ._client_base import ClientBase, checked_seat_options
+from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable
 from ._exchange import Flow
 from ._flows import Grants
@@ -82,6 +83,8 @@ class AsyncSeat(SeatView):
 class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClient"]):
     """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager."""
 
+    _in_loops = True
+
     def _open_way(self, transport: httpx.AsyncBaseTransport | None, http_client: httpx.AsyncClient | None) -> None:
         checked_way(type(self).__name__, transport, http_client, is_async=True)
         self._http = AsyncHttp(self._context, transport, http_client)
@@ -144,10 +147,11 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         context = self._context
         over = context.clock.monotonic() + context.timeout
         ended: list[datetime] = []
+        sent: list[str] = []
 
         async def give_back() -> None:
             flow = flows.release_lease(context, lease, over, context.max_retries)
-            ended.append(await drive(flow, self._http, asyncio.sleep))
+            ended.append(await drive(flow, self._http, asyncio.sleep, sent.append))
 
         task: asyncio.Task[bool] = running_loop().create_task(persist(give_back))
         self._releases.add(task)
@@ -155,12 +159,12 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         task.add_done_callback(_note_seen)
         try:
             if not await wait_for_future(task, context.timeout + 0.5):
-                raise _too_late(self)
+                raise _too_late(context, sent)
             task.result()
         except LicenseError as error:
             raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
         if not ended:
-            raise _too_late(self)
+            raise _too_late(context, sent)
         return ended[0]
 
     async def validate(self) -> Validation:
@@ -195,11 +199,12 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
     async def _call(self, build: Callable[[float], Flow[T]]) -> T:
         context = self._context
         over = context.clock.monotonic() + context.timeout
-        task = running_loop().create_task(drive(build(over), self._http, asyncio.sleep))
+        sent: list[str] = []
+        task = running_loop().create_task(drive(build(over), self._http, asyncio.sleep, sent.append))
         task.add_done_callback(_note_seen)
         try:
             if not await wait_for_future(task, context.timeout + 0.5):
-                raise _too_late(self)
+                raise _too_late(context, sent)
             return task.result()
         except LicenseError as error:
             raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
@@ -221,6 +226,7 @@ class _AsyncCall:
         self._task: asyncio.Task[Lease | None] | None = None
         self._cleaning: asyncio.Task[None] | None = None
         self._abandoned = False
+        self._sent: list[str] = []
 
     @property
     def is_over(self) -> bool:
@@ -237,10 +243,10 @@ class _AsyncCall:
         self._task.add_done_callback(self._note_end)
         try:
             if not await wait_for_future(self._task, self._context.timeout + 0.5):
-                raise _too_late(self._client)
+                raise _too_late(self._context, self._sent)
             lease = self._task.result()
             if lease is None:
-                raise _too_late(self._client)
+                raise _too_late(self._context, self._sent)
         except BaseException as error:
             self._abandon()
             if isinstance(error, LicenseError):
@@ -265,7 +271,7 @@ class _AsyncCall:
         over = context.clock.monotonic() + context.timeout
         try:
             flow = flows.acquire(context, self._attempt, over, context.max_retries, grants)
-            lease = await drive(flow, self._http, asyncio.sleep)
+            lease = await drive(flow, self._http, asyncio.sleep, self._sent.append)
             if not self._abandoned:
                 return lease
             await self._give_back()
@@ -338,7 +344,5 @@ def _note_seen(done: asyncio.Future[Any]) -> None:
     _ = done.cancelled() or done.exception()
 
 
-def _too_late(client: AsyncLicenseClient) -> ServerUnreachable:
-    context = client._context
-    wait = flows.seconds_in_words(context.timeout)
-    return ServerUnreachable(f"The license server at {context.server} gave no answer {wait}. Try again.")
+def _too_late(context: Context, sent: list[str]) -> ServerUnreachable:
+    return flows.no_answer(context, context.timeout, sent[-1] if sent else None)

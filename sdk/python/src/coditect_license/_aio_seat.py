@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from . import _flows as flows, _log as log, _process as process, _seat_flows as seat_flows
 from ._aio_aside import run_aside, running_loop, wait_for_future
+from ._aside import Aside
 from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable
 from ._exchange import DoAside, EffectResult, Flow, SendRequest, TransportFault
@@ -31,8 +32,16 @@ INTERRUPTIONS = 3
 """How often what gives a seat back may be cancelled and still goes on. Afterwards the end of the process does it."""
 
 
-async def drive(flow: Flow[T], http: AsyncHttp, wait: Callable[[float], Awaitable[None]]) -> T:
-    """Carry a flow out with awaitable calls; the counterpart of :func:`coditect_license._flows.drive`."""
+async def drive(
+    flow: Flow[T],
+    http: AsyncHttp,
+    wait: Callable[[float], Awaitable[None]],
+    note_sent: Callable[[str], object] = lambda _: None,
+) -> T:
+    """Carry a flow out with awaitable calls; the counterpart of :func:`coditect_license._flows.drive`.
+
+    ``note_sent`` is told the id of each request.
+    """
     result: EffectResult = None
     while True:
         try:
@@ -41,6 +50,7 @@ async def drive(flow: Flow[T], http: AsyncHttp, wait: Callable[[float], Awaitabl
             return end.value  # type: ignore[no-any-return]
         result = None
         if isinstance(effect, SendRequest):
+            note_sent(effect.request.request_id)
             result = await _send(http, effect)
         elif isinstance(effect, DoAside):
             await run_aside(effect.aside, effect.work, effect.seconds)
@@ -89,8 +99,12 @@ class SeatTask:
         callbacks: Callbacks,
     ) -> None:
         self._callbacks = weakref.ref(callbacks)
+        # Handlers of the program's logging may block, and the loop must not.
+        self._log = Aside("coditect-license-log")
         self._parting: Callbacks | None = None
-        self.core: SeatCore = SeatCore(context, reacquire=reacquire, find_on_event=self._on_event, tell=self._tell)
+        self.core: SeatCore = SeatCore(
+            context, reacquire=reacquire, find_on_event=self._on_event, tell=self._tell, write_log=self._log.put
+        )
         self._http, self._wait_for = http, wait
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -187,7 +201,7 @@ class SeatTask:
 
     async def _live(self, first: Flow[None]) -> None:
         try:
-            await drive(first, self._http, self._wait)
+            await drive(first, self._http, self._wait, self.core.note_sent)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - raised again by open
@@ -197,7 +211,7 @@ class SeatTask:
         self._note_opened()
         while not self.core.over:
             try:
-                await drive(seat_flows.keep_seat(self.core), self._http, self._wait)
+                await drive(seat_flows.keep_seat(self.core), self._http, self._wait, self.core.note_sent)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the program its seat
                 self.core.report_mistake("a heartbeat failed in an unexpected way", error)
                 self.core.on_fault(
@@ -266,12 +280,18 @@ class SeatTask:
                 self._called_tasks.add(task)
                 task.add_done_callback(lambda done: self._called(name, done))
         except Exception as error:  # noqa: BLE001 - the program's own code
-            log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=error)
+            self._log_raised(name, error)
 
     def _called(self, name: str, done: asyncio.Future[Any]) -> None:
         self._called_tasks.discard(done)
-        if not done.cancelled() and done.exception() is not None:
-            log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=done.exception())
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._log_raised(name, error)
+
+    def _log_raised(self, name: str, error: BaseException) -> None:
+        self._log.put(
+            lambda: log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=error)
+        )
 
     def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
         del seconds  # the end of the process gives it back by itself
@@ -290,4 +310,5 @@ class SeatTask:
 
     def _after_fork(self) -> None:
         self.core.on_fork()
+        self._log.after_fork()
         self._task = self._opened = self._loop = self._woken = None

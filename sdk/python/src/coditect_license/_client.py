@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import _flows as flows, _process as process
 from ._aside import Latch, start_thread
 from ._client_base import ClientBase, checked_seat_options
-from ._errors import ConfigurationError, NoSeats, ServerUnreachable
-from ._exchange import Flow
+from ._errors import ConfigurationError, NoSeats
+from ._exchange import EffectResult, Flow, SendRequest
 from ._flows import Grants
 from ._http import SyncHttp, checked_way
 from ._seat import Seat
@@ -206,6 +206,7 @@ class _Call(Generic[T]):
         self._attempt, self._release_seconds = attempt, flows.TRY_SECONDS
         self._results: list[T] = []
         self._error: BaseException | None = None
+        self._last_request_id: str | None = None
         # Whoever has this lock decides: the caller that goes away, or the thread that comes with an answer.
         self._decision = threading.Lock()
         self._answered, self._finished = Latch(), Latch()
@@ -233,10 +234,7 @@ class _Call(Generic[T]):
         try:
             self._answered.wait(self._context.timeout + 0.5)
             if self._decision.acquire(blocking=False):
-                wait = flows.seconds_in_words(self._context.timeout)
-                raise ServerUnreachable(
-                    f"The license server at {self._context.server} gave no answer {wait}. Try again."
-                )
+                raise flows.no_answer(self._context, self._context.timeout, self._last_request_id)
             if self._error is not None:
                 process.note_own_places(self._error, self._context)
                 raise self._error.with_traceback(None)
@@ -257,7 +255,11 @@ class _Call(Generic[T]):
             process.unregister_seat(self)
 
     def _drive(self, flow: Flow[U]) -> U:
-        return flows.drive(flow, self._client._http.send, time.sleep, do_aside)
+        return flows.drive(flow, self._send, time.sleep, do_aside)
+
+    def _send(self, effect: SendRequest) -> EffectResult:
+        self._last_request_id = effect.request.request_id
+        return self._client._http.send(effect)
 
     def _give_back(self, kept: object = None) -> None:
         """Give back what it was granted, but for the lease that its caller has or is about to get."""

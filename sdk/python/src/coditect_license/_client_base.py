@@ -22,8 +22,11 @@ class ClientBase(Generic[TransportT, HttpClientT]):
     """One license on one machine.
 
     Making a client checks its settings and does nothing else: no thread, no connection, no file is written, and the
-    machine's identity is found out when it is first needed.
+    machine's identity is found out when it is first needed. Root keys in a file are read here, within the timeout; an
+    :class:`AsyncLicenseClient` reads them with its first request, which then raises what is wrong with them.
     """
+
+    _in_loops = False
 
     @suggesting
     def __init__(
@@ -90,7 +93,7 @@ class ClientBase(Generic[TransportT, HttpClientT]):
             system=system,
         )
         try:
-            self._context = Context(settings)
+            self._context = Context(settings, in_loops=self._in_loops)
             self._open_way(transport, http_client)
         except LicenseError as error:
             raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
@@ -107,7 +110,9 @@ class ClientBase(Generic[TransportT, HttpClientT]):
     def hardware_id(self) -> str:
         """The text that is sent to tell this machine from others.
 
-        Raises :class:`ConfigurationError` if it cannot be found out within the timeout.
+        Raises :class:`ConfigurationError` if it cannot be found out within the timeout. An
+        :class:`AsyncLicenseClient` holds a running event loop up for 0.05 s at most: await a call first, after which
+        it is known.
         """
         return self._context.hardware_id
 

@@ -8,7 +8,6 @@ how they carry these out (:func:`drive`, and its counterpart in ``_aio_seat``).
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
@@ -24,7 +23,7 @@ from ._errors import (
     TooManyProcesses,
     VerificationFailed,
 )
-from ._exchange import DoAside, EffectResult, Flow, Pause, Reply, Request, SendRequest, TransportFault
+from ._exchange import DoAside, EffectResult, Flow, Pause, Reply, Request, SendRequest, TransportFault, seconds_in_words
 from ._types import Lease, Validation
 
 T = TypeVar("T")
@@ -348,6 +347,10 @@ def reject_late_lease(context: Context, lease: Lease) -> Lease:
     return lease
 
 
-def seconds_in_words(seconds: float) -> str:
-    """A time limit in a message."""
-    return "in time" if math.isinf(seconds) else f"within {seconds:.0f} s"
+def no_answer(context: Context, seconds: float, request_id: str | None) -> ServerUnreachable:
+    """The exception for a call whose time is over. ``request_id`` is that of its last request."""
+    error = ServerUnreachable(
+        f"The license server at {context.server} gave no answer {seconds_in_words(seconds)}. Try again."
+    )
+    error.request_id = request_id
+    return error

@@ -183,9 +183,7 @@ def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
 
 def start_without_reply(core: SeatCore, budget: float) -> None:
     """Start although no answer came within so many seconds. Raises :class:`ServerUnreachable` where it may not."""
-    error = errors.ServerUnreachable(
-        f"The license server at {core.context.server} gave no answer {flows.seconds_in_words(budget)}. Try again."
-    )
+    error = flows.no_answer(core.context, budget, core.last_request_id)
     why_not = "the disk has not answered either." if not core.context.is_found_out else core.start_offline(error)
     if why_not is not None:
-        raise errors.ServerUnreachable(str(error), None, why_not)
+        raise errors.with_offline(error, why_not)

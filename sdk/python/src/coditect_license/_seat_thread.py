@@ -15,7 +15,7 @@ from . import _flows as flows, _process as process, _seat_flows as seat_flows
 from ._aside import Aside, Latch, Wake, is_ending, start_thread
 from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable
-from ._exchange import DoAside, Flow
+from ._exchange import DoAside, EffectResult, Flow, SendRequest
 from ._http import SyncHttp
 from ._seat_core import SeatCore
 from ._seat_view import Callbacks
@@ -166,7 +166,11 @@ class SeatThread:
             self._events.put(lambda: on_wait(refusal, pause))
 
     def _drive(self, flow: Flow[None]) -> None:
-        flows.drive(flow, self._http.send, self._wait, do_aside)
+        flows.drive(flow, self._send, self._wait, do_aside)
+
+    def _send(self, effect: SendRequest) -> EffectResult:
+        self.core.note_sent(effect.request.request_id)
+        return self._http.send(effect)
 
     def _wait(self, seconds: float) -> None:
         if threading.current_thread().daemon:
