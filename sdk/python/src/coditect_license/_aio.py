@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _flows as flows, _process as process
 from ._aio_aside import running_loop, wait_for_future
 from ._aio_seat import SeatTask, drive, persist
-from ._client_base import ClientBase, checked_seat_options
+from ._client_base import ClientBase, checked_seat_options, ending_here, ending_here_later
 from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable
 from ._exchange import Flow
@@ -50,8 +50,8 @@ class AsyncSeat(SeatView):
     def __await__(self) -> Generator[Any, None, AsyncSeat]:
         return self._open().__await__()
 
-    async def __aenter__(self) -> AsyncSeat:
-        return await self._open()
+    def __aenter__(self) -> Coroutine[Any, Any, AsyncSeat]:
+        return self._open()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -70,18 +70,21 @@ class AsyncSeat(SeatView):
         """Ask the server now instead of when it is due. To be called in the event loop."""
         self._keeper.retry_now()
 
+    @ending_here_later
     async def _open(self) -> AsyncSeat:
         if not self._core.over and self._keeper.is_new:
             weakref.finalize(self, forget_seat, self._core, self._keeper.forget).atexit = False
-        try:
-            await self._keeper.open()
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        await self._keeper.open()
         return self
 
 
 class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClient"]):
-    """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager."""
+    """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager.
+
+    What is still held when the process ends is given back without an event loop. An ``http_client`` that was given, and
+    a ``transport`` for asyncio alone, cannot go on without one: that last request goes the usual way, without their
+    proxy, certificates and headers. Where it must not, close the client before the loop ends.
+    """
 
     _in_loops = True
 
@@ -104,6 +107,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         """A client by settings that are kept as one object. It raises what the class raises."""
         return cls(transport=transport, http_client=http_client, **settings.keywords())
 
+    @ending_here
     def seat(
         self,
         *,
@@ -128,6 +132,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
         return AsyncSeat(keeper, callbacks)
 
+    @ending_here_later
     async def acquire(self) -> Lease:
         """The same as :meth:`LicenseClient.acquire`."""
         call = _AsyncCall(self)
@@ -138,10 +143,12 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             if call.is_over:
                 self._calls.discard(call)
 
+    @ending_here_later
     async def heartbeat(self, lease: Lease) -> Lease:
         """The same as :meth:`LicenseClient.heartbeat`."""
         return await self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
 
+    @ending_here_later
     async def release(self, lease: Lease) -> datetime:
         """The same as :meth:`LicenseClient.release`. Cancelling it ends the wait and not the release."""
         context = self._context
@@ -157,16 +164,14 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
         task.add_done_callback(_note_seen)
-        try:
-            if not await wait_for_future(task, context.timeout + 0.5):
-                raise _too_late(context, sent)
-            task.result()
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        if not await wait_for_future(task, context.timeout + 0.5):
+            raise _too_late(context, sent)
+        task.result()
         if not ended:
             raise _too_late(context, sent)
         return ended[0]
 
+    @ending_here_later
     async def validate(self) -> Validation:
         """The same as :meth:`LicenseClient.validate`."""
         return await self._call(lambda over: flows.validate(self._context, over, self._context.max_retries))
@@ -206,8 +211,6 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             if not await wait_for_future(task, context.timeout + 0.5):
                 raise _too_late(context, sent)
             return task.result()
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
         finally:
             task.cancel()
 
@@ -249,9 +252,7 @@ class _AsyncCall:
                 raise _too_late(self._context, self._sent)
         except BaseException as error:
             self._abandon()
-            if isinstance(error, LicenseError):
-                process.note_own_places(error, self._context)
-                raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+            process.note_own_places(error, self._context)
             raise
         self._grants.take(lease)
         if self._grants.pending:  # another deployment's

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _flows as flows, _process as process
 from ._aside import Latch, start_thread
-from ._client_base import ClientBase, checked_seat_options
-from ._errors import ConfigurationError, NoSeats
+from ._client_base import ClientBase, checked_seat_options, ending_here
+from ._errors import ConfigurationError, LicenseError, NoSeats
 from ._exchange import EffectResult, Flow, SendRequest
 from ._flows import Grants
 from ._http import SyncHttp, checked_way
@@ -101,22 +101,12 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
             ServerUnreachable: The server did not answer in time, and there is no grace.
             VerificationFailed: An answer came from somebody else, and there is no grace.
         """
-        seconds = checked_seat_options(wait, on_wait, on_event, reacquire)
-        if release_on_signals is None:
-            raise ConfigurationError("release_on_signals must be True, False or a list of signals.")
-        signals = None
-        if release_on_signals is not False:
-            signals = process.SignalRelease(None if release_on_signals is True else release_on_signals)
-        process.register_for_forks(self)
-        callbacks = Callbacks(on_event, on_wait)
-        keeper = SeatThread(self._context, self._http, reacquire=reacquire, callbacks=callbacks)
-        seat = Seat(keeper, callbacks)
-        with self._lock:
-            # The keeper and not the seat, so that a seat that the program has forgotten is noticed.
-            self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
-        seat._open(seconds, signals)
-        return seat
+        try:
+            return self._take_seat(wait, on_wait, on_event, reacquire, release_on_signals)
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
 
+    @ending_here
     def acquire(self) -> Lease:
         """Take a seat and do nothing in the background: the caller sends heartbeats and releases it.
 
@@ -126,6 +116,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         acquire = lambda over: flows.acquire(context, attempt, over, context.max_retries, grants)  # noqa: E731
         return self._call(acquire, grants, attempt)
 
+    @ending_here
     def heartbeat(self, lease: Lease) -> Lease:
         """Show that a session is alive, and get its extended lease.
 
@@ -135,6 +126,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         """
         return self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
 
+    @ending_here
     def release(self, lease: Lease) -> datetime:
         """Give a session back. However often it is given back, the answer is the time when it ended.
 
@@ -142,6 +134,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         """
         return self._call(lambda over: flows.release_lease(self._context, lease, over, self._context.max_retries))
 
+    @ending_here
     def validate(self) -> Validation:
         """Look at the license and at the holders of its seats, without taking one. The answer is not signed.
 
@@ -173,6 +166,30 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _take_seat(
+        self,
+        wait: float | None,
+        on_wait: Callable[[NoSeats, float], None] | None,
+        on_event: Callable[[SeatEvent], None] | None,
+        reacquire: bool,
+        release_on_signals: bool | Iterable[int],
+    ) -> Seat:
+        seconds = checked_seat_options(wait, on_wait, on_event, reacquire)
+        if release_on_signals is None:
+            raise ConfigurationError("release_on_signals must be True, False or a list of signals.")
+        signals = None
+        if release_on_signals is not False:
+            signals = process.SignalRelease(None if release_on_signals is True else release_on_signals)
+        process.register_for_forks(self)
+        callbacks = Callbacks(on_event, on_wait)
+        keeper = SeatThread(self._context, self._http, reacquire=reacquire, callbacks=callbacks)
+        seat = Seat(keeper, callbacks)
+        with self._lock:
+            # The keeper and not the seat, so that a seat that the program has forgotten is noticed.
+            self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
+        seat._open(seconds, signals)
+        return seat
 
     def _call(self, build: Callable[[float], Flow[T]], grants: Grants | None = None, attempt: str = "") -> T:
         """Run a flow in a thread of its own, so that the caller waits no longer than its timeout.

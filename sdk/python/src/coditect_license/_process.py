@@ -297,7 +297,7 @@ class SignalRelease:
                 "release_on_signals has no effect here: Python lets only the main thread of a program handle signals. "
                 "Take the seat there, or call seat.release() from a handler of your own.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self._pid = os.getpid()

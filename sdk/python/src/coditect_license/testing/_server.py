@@ -148,7 +148,9 @@ class InMemoryServer(LicenseAnswers):
     def settings(self, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - those of the client
         """The settings of a client of this server, for ``LicenseClient(server.url, **server.settings())``."""
         usual = {"key": self.key, "product": self.product or "product", "roots": self.roots, "clock": self.clock}
-        return {**usual, "hardware_id": "machine-0001", "offline": False, **settings}
+        if not settings.keys() & {"installation", "project_root"}:
+            usual["hardware_id"] = "machine-0001"
+        return {**usual, "offline": False, **settings}
 
     def environment(self) -> dict[str, str]:
         """The variables by which programs and the command line find this server. The root keys are in a file."""
