@@ -21,11 +21,14 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _forks
 from ._aside import start_thread
-from ._errors import ConfigurationError, ServerUnreachable
+from ._errors import ConfigurationError, ServerUnreachable, TooManyProcesses
+
+if TYPE_CHECKING:
+    from ._context import Context
 
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
@@ -71,7 +74,9 @@ class ForkAware(Protocol):
 class HeldSeat(ForkAware, Protocol):
     """A seat that must be given back before the process ends."""
 
-    def _begin_release(self) -> None: ...
+    def _begin_release(self, seconds: float = ...) -> None:
+        """Begin to give it back. The process waits for it so many seconds."""
+
     def _end_release(self, timeout: float) -> bool: ...
 
 
@@ -104,6 +109,18 @@ def register_seat(seat: HeldSeat) -> None:
         raise ServerUnreachable("The license server was not asked: this program is ending.")
 
 
+def note_own_places(error: BaseException, context: Context) -> None:
+    """Say in a refusal of a further process how many of the places on the machine's seat this process has itself."""
+    if not isinstance(error, TooManyProcesses):
+        return
+    own = 0
+    for core in [getattr(seat, "core", None) for seat in list(_held_seats)]:
+        held = None if core is None else core.lease
+        own += held is not None and (held.claims.license, held.claims.hw) == (context.key.number, context.hw)
+    which = {0: "None of these places is", 1: "1 of these places is"}.get(own, f"{own} of these places are")
+    error.args = (f"{error.detail} {which} held by seats of this process itself.",)
+
+
 def unregister_seat(seat: HeldSeat) -> None:
     """Note that this seat was given back."""
     _held_seats.discard(seat)
@@ -120,7 +137,7 @@ def release_all(timeout: float = EXIT_SECONDS) -> None:
     seats = list(_held_seats)
     for seat in seats:
         with contextlib.suppress(Exception):
-            seat._begin_release()
+            seat._begin_release(timeout)
     over = time.monotonic() + timeout
     for seat in seats:
         with contextlib.suppress(Exception):
@@ -285,7 +302,7 @@ class SignalRelease:
                 "release_on_signals has no effect here: Python lets only the main thread of a program handle signals. "
                 "Take the seat there, or call seat.release() from a handler of your own.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self._pid = os.getpid()

@@ -16,7 +16,7 @@ from ._clock import ManualClock
 from ._problems import PROBLEM_TYPE, PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
 from ._scratch import ScratchDirectory
-from ._scripts import OutageKind, ReceivedCall, refusal
+from ._scripts import OutageKind, ReceivedCall, fail_as_told, no_answer, refusal
 from ._seats import HeldSession, SeatPool
 from ._signing import CERTIFICATE_LIFE, InstanceSigner, jwk_set
 from ._test_keys import LICENSE_KEY
@@ -148,7 +148,9 @@ class InMemoryServer(LicenseAnswers):
     def settings(self, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - those of the client
         """The settings of a client of this server, for ``LicenseClient(server.url, **server.settings())``."""
         usual = {"key": self.key, "product": self.product or "product", "roots": self.roots, "clock": self.clock}
-        return {**usual, "hardware_id": "machine-0001", "offline": False, **settings}
+        if not settings.keys() & {"installation", "project_root"}:
+            usual["hardware_id"] = "machine-0001"
+        return {**usual, "offline": False, **settings}
 
     def environment(self) -> dict[str, str]:
         """The variables by which programs and the command line find this server. The root keys are in a file."""
@@ -271,14 +273,17 @@ class InMemoryServer(LicenseAnswers):
     def handle(self, request: httpx.Request) -> httpx.Response:
         """The answer to a request whose body was read."""
         with self.lock:
-            return self._handle(request)
+            response = self._handle(request)
+            if self.outage_kind is OutageKind.ANSWER_LOST:
+                raise no_answer(request)
+            return response
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         import httpx
 
         verb = request.url.path.rsplit("/", 1)[-1]
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ") or None
-        self._fail_as_told(request)
+        fail_as_told(self.outage_kind, request)
         body = _json_object(request.content)
         self.calls.append(ReceivedCall(verb, body, bearer))
         if self.answer_instead is not None:
@@ -303,14 +308,6 @@ class InMemoryServer(LicenseAnswers):
             return self.problem(wrong.status, wrong.code, wrong.members, nonce=None)
         answers = {"acquire": self._acquire, "heartbeat": self._heartbeat, "release": self._release}
         return answers.get(verb, self._validate)(read, bearer)
-
-    def _fail_as_told(self, request: httpx.Request) -> None:
-        import httpx
-
-        if self.outage_kind is OutageKind.UNREACHABLE:
-            raise httpx.ConnectError("Connection refused", request=request)
-        if self.outage_kind is OutageKind.SILENT:
-            raise httpx.ReadTimeout("The read operation timed out", request=request)
 
     def problem(
         self,
