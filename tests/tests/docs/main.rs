@@ -18,6 +18,7 @@ mod operating;
 mod ports;
 mod redis;
 mod step_up;
+mod walks;
 mod words;
 
 use std::{
