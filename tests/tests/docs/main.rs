@@ -19,6 +19,7 @@ mod ports;
 mod readme;
 mod redis;
 mod step_up;
+mod walks;
 mod words;
 
 use std::{
