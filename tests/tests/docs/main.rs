@@ -8,10 +8,13 @@
 
 mod api;
 mod architecture;
+mod claims;
+mod clocks;
 mod data_model;
 mod decisions;
 mod facts;
 mod glossary;
+mod lists;
 mod markdown;
 mod named;
 mod operating;
@@ -20,6 +23,7 @@ mod readme;
 mod redis;
 mod step_up;
 mod words;
+mod workflows;
 
 use std::{
     collections::BTreeSet,
