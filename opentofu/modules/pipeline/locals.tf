@@ -30,6 +30,8 @@ locals {
   build_roles = [
     "roles/binaryauthorization.attestorsViewer",
     "roles/cloudbuild.builds.editor",
+    # The first is asked for the attestations of an attestor's note, the second for what is known of an image.
+    "roles/containeranalysis.notes.occurrences.viewer",
     "roles/containeranalysis.occurrences.viewer",
     "roles/logging.logWriter",
   ]
@@ -49,6 +51,9 @@ locals {
     "roles/servicenetworking.networksAdmin",
     "roles/serviceusage.serviceUsageAdmin",
   ]
+
+  # Who releases gives the image a tag that keeps it from being cleaned up.
+  releasers = { for name, email in local.deployers : name => email if name == "prod" }
 
   # Staging plans prod before a person approves it: it sees prod, and changes nothing there.
   planned_by = { for name, before in { prod = "staging" } : name => before if contains(local.names, name) }

@@ -81,3 +81,23 @@ resource "google_project_iam_member" "planner" {
   member     = "serviceAccount:${local.deployers[each.value]}"
   depends_on = [google_project_iam_custom_role.planner, google_service_account.deployer]
 }
+
+# roles/artifactregistry.writer pushes images too, which image-build@ alone does. A tag cannot be moved all the same: the
+# registry refuses it (immutable_tags).
+resource "google_project_iam_custom_role" "release_tags" {
+  project     = var.project
+  role_id     = "releaseTags"
+  title       = "Gives images a tag"
+  permissions = ["artifactregistry.tags.create", "artifactregistry.tags.get", "artifactregistry.tags.update"]
+}
+
+resource "google_artifact_registry_repository_iam_member" "releaser" {
+  for_each = local.releasers
+
+  project    = var.project
+  location   = var.location
+  repository = google_artifact_registry_repository.images.name
+  role       = "projects/${var.project}/roles/releaseTags"
+  member     = "serviceAccount:${each.value}"
+  depends_on = [google_project_iam_custom_role.release_tags, google_service_account.deployer]
+}

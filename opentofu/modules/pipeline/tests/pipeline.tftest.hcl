@@ -179,7 +179,7 @@ run "nobody_who_deploys_reads_secrets_or_signs" {
   assert {
     condition = alltrue([
       for name, email in output.deployers : alltrue([
-        for role in ["binaryauthorization.attestorsViewer", "containeranalysis.occurrences.viewer"] :
+        for role in ["binaryauthorization.attestorsViewer", "containeranalysis.notes.occurrences.viewer"] :
         google_project_iam_member.builds["${name} roles/${role}"].member == "serviceAccount:${email}"
       ])
     ])
@@ -199,6 +199,26 @@ run "images_are_kept_and_their_tags_stay" {
       for policy in google_artifact_registry_repository.images.cleanup_policies : policy.id if policy.action == "KEEP"
     ], "keep-releases")
     error_message = "What was released in production must be kept."
+  }
+}
+
+run "who_releases_tags_the_image_that_is_kept_and_pushes_none" {
+  command = plan
+
+  assert {
+    condition = {
+      for grant in google_artifact_registry_repository_iam_member.releaser : grant.member => grant.role
+      } == {
+      "serviceAccount:deploy-prod@example-build.iam.gserviceaccount.com" = "projects/example-build/roles/releaseTags"
+    }
+    error_message = "Without its tag an image that serves production is deleted after 90 days."
+  }
+  assert {
+    condition = alltrue([
+      for permission in google_project_iam_custom_role.release_tags.permissions :
+      startswith(permission, "artifactregistry.tags.")
+    ])
+    error_message = "Images are pushed by image-build@ alone."
   }
 }
 
