@@ -35,6 +35,10 @@ locals {
     "roles/containeranalysis.occurrences.viewer",
     "roles/logging.logWriter",
   ]
+  # Of those alone that submit builds: the project is the one that their requests are counted for.
+  submitter_roles = [
+    "roles/serviceusage.serviceUsageConsumer",
+  ]
   platform_roles = [
     "roles/cloudkms.admin",
     "roles/cloudsql.admin",

@@ -32,6 +32,9 @@ WORDS = {
     "builds submit": [
         ("cloudbuild.builds.create", "roles/cloudbuild.builds.editor", "build_roles"),
         ("iam.serviceAccounts.actAs", "roles/iam.serviceAccountUser", "accounts.tf builder"),
+        ("serviceusage.services.use", "roles/serviceusage.serviceUsageConsumer", "submitter_roles"),
+        ("storage.buckets.get", "roles/storage.legacyBucketReader", "buckets.tf submitter"),
+        ("storage.objects.create", "roles/storage.objectAdmin", "buckets.tf submitter"),
     ],
     # Whether a trigger whose builds have an account of their own needs more is asked in the module's README.
     "builds triggers run": [("cloudbuild.builds.create", "roles/cloudbuild.builds.editor", "build_roles")],
@@ -68,6 +71,7 @@ IMAGE_BUILD = {
     "writes the list of what the image is made of": [
         ("storage.objects.create", "roles/storage.objectCreator", "buckets.tf builder"),
     ],
+    "reads what was submitted": [("storage.objects.get", "roles/storage.objectViewer", "buckets.tf builder_source")],
     "writes its lines": [("logging.logEntries.create", "roles/logging.logWriter", "build_roles")],
 }
 

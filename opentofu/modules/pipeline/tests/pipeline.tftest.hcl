@@ -91,6 +91,59 @@ run "staging_locks_prods_state_and_writes_its_plan" {
   }
 }
 
+run "what_is_submitted_to_a_build_is_written_by_deployers_and_read_by_the_builder" {
+  command = plan
+
+  assert {
+    condition = toset([
+      for grant in google_storage_bucket_iam_member.submitter : "${grant.bucket} ${grant.role} ${grant.member}"
+      ]) == toset(flatten([
+        for role in ["roles/storage.legacyBucketReader", "roles/storage.objectAdmin"] : [
+          for email in values(output.deployers) : "example-build-source ${role} serviceAccount:${email}"
+        ]
+    ]))
+    error_message = "gcloud builds submit writes the source into this bucket, as who deploys."
+  }
+  assert {
+    condition = (
+      google_storage_bucket_iam_member.builder_source.bucket == "example-build-source" &&
+      google_storage_bucket_iam_member.builder_source.role == "roles/storage.objectViewer" &&
+      startswith(google_storage_bucket_iam_member.builder_source.member, "serviceAccount:image-build@")
+    )
+    error_message = "The build reads the source as its own account."
+  }
+  assert {
+    condition = toset([
+      for grant in google_project_iam_member.builds : grant.member
+      if grant.role == "roles/serviceusage.serviceUsageConsumer" && grant.project == "example-build"
+    ]) == toset([for email in values(output.deployers) : "serviceAccount:${email}"])
+    error_message = "Who submits a build names the project that its requests are counted for."
+  }
+  assert {
+    condition = {
+      for name, bucket in google_storage_bucket.bucket :
+      name => join(" ", compact(flatten([for rule in bucket.lifecycle_rule : rule.condition[*].age])))
+      } == {
+      plans = "", releases = "", source = "7", state = "", state-dev = "", state-prod = "", state-staging = ""
+    }
+    error_message = "What was submitted goes after a week, and nothing of a state, a plan or a release."
+  }
+}
+
+run "who_makes_the_job_reads_its_image" {
+  command = plan
+
+  assert {
+    condition = toset([
+      for grant in google_artifact_registry_repository_iam_member.reader : grant.member
+      if startswith(grant.member, "serviceAccount:tofu-platform@")
+      ]) == toset([for name in ["dev", "staging", "prod"] :
+      "serviceAccount:tofu-platform@example-${name}.iam.gserviceaccount.com"
+    ])
+    error_message = "Cloud Run asks whether who makes the job migrate may read its image."
+  }
+}
+
 run "who_applies_platform_reads_its_state" {
   command = plan
 
