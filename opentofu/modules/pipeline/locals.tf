@@ -47,6 +47,7 @@ locals {
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
     "roles/identityplatform.admin",
+    "roles/logging.configWriter",
     "roles/memorystore.admin",
     "roles/networkconnectivity.consumerNetworkAdmin",
     "roles/pubsub.admin",

@@ -1,8 +1,3 @@
-output "metrics" {
-  description = "The names of the log-based metrics."
-  value       = keys(local.log_metrics)
-}
-
 output "objectives" {
   description = "The paths of the objectives, by name."
   value       = local.objective_path
