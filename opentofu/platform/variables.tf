@@ -107,7 +107,10 @@ variable "identity" {
 }
 
 variable "client_secrets" {
-  description = "Identity provider to the secret of our OAuth client there. From TF_VAR_client_secrets, never a file."
+  description = <<-EOT
+    Identity provider to the secret of our OAuth client there, for the apply that makes it; later ones ignore it. From
+    TF_VAR_client_secrets, never a file.
+  EOT
   type        = map(string)
   default     = {}
   sensitive   = true
