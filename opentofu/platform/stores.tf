@@ -15,6 +15,7 @@ module "records" {
   region          = var.region
   network         = module.network.network
   instances       = var.records.instances
+  released        = var.records.released
   active          = var.records.active
   tier            = var.records.tier
   ha              = var.records.ha

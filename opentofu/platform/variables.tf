@@ -58,17 +58,26 @@ variable "ranges" {
 }
 
 variable "records" {
-  description = "The database, as in modules/records. `instances`, `active` and `replica` change for a restore."
+  description = <<-EOT
+    The database, as in modules/records. `instances`, `released`, `active` and `replica` change for a restore.
+  EOT
   type = object({
     tier            = string
     ha              = bool
     max_connections = number
-    instances       = optional(map(object({ clone_of = optional(string), at = optional(string) })), { a = {} })
     active          = optional(string, "a")
+    released        = optional(set(string), [])
+    instances = optional(map(object({
+      clone_of = optional(string)
+      at       = optional(string)
+      keep     = optional(bool, true)
+      inherits = optional(bool)
+    })), { a = {} })
     replica = optional(object({
       region   = string
       of       = optional(string, "a")
       promoted = optional(bool, false)
+      keep     = optional(bool, true)
     }))
   })
 }

@@ -82,8 +82,8 @@ resource "google_project_iam_member" "planner" {
   depends_on = [google_project_iam_custom_role.planner, google_service_account.deployer]
 }
 
-# roles/artifactregistry.writer pushes images too, which image-build@ alone does. A tag cannot be moved all the same: the
-# registry refuses it (immutable_tags).
+# roles/artifactregistry.writer pushes images too, which image-build@ alone does. A tag cannot be moved all the same:
+# the registry refuses it (immutable_tags).
 resource "google_project_iam_custom_role" "release_tags" {
   project     = var.project
   role_id     = "releaseTags"

@@ -1,5 +1,5 @@
-# Every filter and query of this module as plain data: tests/cloud evaluates them over the real lines of a run, with the metrics
-# of the module metrics.
+# Every filter and query of this module as plain data: tests/cloud evaluates them, with the metrics of the module
+# metrics, over the real lines of a run.
 
 locals {
   rules = {
