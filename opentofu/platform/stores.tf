@@ -8,6 +8,11 @@ module "network" {
   depends_on = [module.project]
 }
 
+locals {
+  # What Cloud SQL calls the multi-regions of Cloud KMS.
+  backup_locations = { us = "us", europe = "eu", asia = "asia" }
+}
+
 module "records" {
   source = "../modules/records"
 
@@ -20,7 +25,7 @@ module "records" {
   tier            = var.records.tier
   ha              = var.records.ha
   max_connections = var.records.max_connections
-  backup_location = var.kms_location
+  backup_location = local.backup_locations[var.kms_location]
   replica         = var.records.replica
   users           = local.users.records
   keep            = var.keep

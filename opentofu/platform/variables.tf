@@ -21,6 +21,11 @@ variable "region" {
 variable "kms_location" {
   description = "The multi-region of the root key and of backups: us, europe or asia."
   type        = string
+
+  validation {
+    condition     = contains(keys(local.backup_locations), var.kms_location)
+    error_message = "kms_location is us, europe or asia: elsewhere there are no backups that outlive a region."
+  }
 }
 
 variable "image" {

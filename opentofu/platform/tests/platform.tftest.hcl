@@ -181,3 +181,26 @@ run "a_tag_in_place_of_a_digest_is_refused" {
 
   expect_failures = [var.image]
 }
+
+run "backups_are_where_cloud_sql_has_a_name_for_it" {
+  command = plan
+
+  variables {
+    kms_location = "europe"
+  }
+
+  assert {
+    condition     = module.records.settings.backups == ["eu"]
+    error_message = "Cloud SQL knows no multi-region europe: ${join(", ", module.records.settings.backups)} was found."
+  }
+}
+
+run "a_location_without_backups_is_refused" {
+  command = plan
+
+  variables {
+    kms_location = "global"
+  }
+
+  expect_failures = [var.kms_location]
+}
