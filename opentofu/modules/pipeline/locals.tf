@@ -14,7 +14,8 @@ locals {
 
   # Each in its own project: (environment, role) to what is granted.
   deployer_roles = [
-    "roles/certificatemanager.editor",
+    # The editor may not delete, and what is replaced is deleted.
+    "roles/certificatemanager.owner",
     "roles/cloudscheduler.admin",
     "roles/compute.loadBalancerAdmin",
     "roles/compute.securityAdmin",
