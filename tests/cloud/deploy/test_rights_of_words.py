@@ -166,3 +166,11 @@ def test_a_gcloud_that_is_new_is_seen():
     }
     assert row_of("run jobs execute migrate") == "run jobs execute"
     assert row_of("sql instances delete") is None
+
+
+def test_who_builds_the_image_overwrites_nothing():
+    """objectCreator makes objects and replaces none, so each build writes to a place of its own."""
+    text = text_of(".ci/image.yaml")
+    places = re.findall(r"^\s+location: (gs://\S+)", text, re.M)
+    assert places
+    assert [place for place in places if "$BUILD_ID" not in place] == []
