@@ -24,7 +24,6 @@ locals {
     "roles/logging.viewer",
     "roles/monitoring.editor",
     "roles/pubsub.editor",
-    "roles/run.admin",
     # The provider names the project as the one that its requests are counted for.
     "roles/serviceusage.serviceUsageConsumer",
   ]

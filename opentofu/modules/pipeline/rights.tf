@@ -41,6 +41,50 @@ resource "google_project_iam_member" "subscription_policies" {
   depends_on = [google_project_iam_custom_role.subscription_policies, google_service_account.deployer]
 }
 
+# roles/run.admin and roles/run.developer run a job with other arguments too (run.jobs.runWithOverrides): migrate's
+# after-restore takes the seats of all customers. The job's own policy lets who deploys run it as it is.
+resource "google_project_iam_custom_role" "services" {
+  for_each = var.environments
+
+  project = each.value.project
+  role_id = "deployServices"
+  title   = "Changes services and looks at jobs"
+  permissions = [
+    "run.configurations.get",
+    "run.configurations.list",
+    "run.executions.get",
+    "run.executions.list",
+    "run.jobs.get",
+    "run.jobs.list",
+    "run.locations.list",
+    "run.operations.get",
+    "run.operations.list",
+    "run.revisions.get",
+    "run.revisions.list",
+    "run.routes.get",
+    "run.routes.list",
+    "run.services.create",
+    "run.services.delete",
+    "run.services.get",
+    "run.services.getIamPolicy",
+    "run.services.list",
+    # That no token is asked for (invoker_iam_disabled) is a right of the policy.
+    "run.services.setIamPolicy",
+    "run.services.update",
+    "run.tasks.get",
+    "run.tasks.list",
+  ]
+}
+
+resource "google_project_iam_member" "services" {
+  for_each = local.deployers
+
+  project    = var.environments[each.key].project
+  role       = "projects/${var.environments[each.key].project}/roles/deployServices"
+  member     = "serviceAccount:${each.value}"
+  depends_on = [google_project_iam_custom_role.services, google_service_account.deployer]
+}
+
 # A budget of one project needs rights in that project alone. A role on the billing account would let the account that
 # deploys one environment change the budgets of all of them, and of everything else that is paid there.
 resource "google_project_iam_custom_role" "budget" {

@@ -111,7 +111,7 @@ CHANGES = {
         "certificate_manager_certificate_map": "roles/certificatemanager.owner",
         "certificate_manager_certificate_map_entry": "roles/certificatemanager.owner",
         "certificate_manager_dns_authorization": "roles/certificatemanager.owner",
-        "cloud_run_v2_service": "roles/run.admin",
+        "cloud_run_v2_service": "run.services.",
         "cloud_scheduler_job": "roles/cloudscheduler.admin",
         "compute_backend_service": "roles/compute.loadBalancerAdmin",
         "compute_global_address": "roles/compute.loadBalancerAdmin",
@@ -139,7 +139,7 @@ CHANGE_BESIDES = {
     "platform": {"roles/iam.serviceAccountUser"},
     "services": {"roles/logging.viewer", "roles/serviceusage.serviceUsageConsumer"},
 }
-OWN_ROLES = {"platform": ["secret_places"], "services": ["subscription_policies", "budget"]}
+OWN_ROLES = {"platform": ["secret_places"], "services": ["subscription_policies", "budget", "services"]}
 # Google's service to the types that it answers for, where the name of the type does not begin with it.
 SERVICES = {
     "billing_budget": "billingbudgets",

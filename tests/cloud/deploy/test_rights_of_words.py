@@ -46,9 +46,9 @@ WORDS = {
     "logging read": [("logging.logEntries.list", "roles/logging.viewer", "deployer_roles")],
     "run jobs execute": [
         ("run.jobs.run", "roles/run.invoker", "platform/migrate.tf deployer"),
-        ("run.executions.get", "roles/run.admin", "deployer_roles"),
+        ("run.executions.get", "own", "rights.tf services"),
     ],
-    "run services describe": [("run.services.get", "roles/run.admin", "deployer_roles")],
+    "run services describe": [("run.services.get", "own", "rights.tf services")],
     # `./deploy keys` gives the right to this one secret, when it makes it.
     "secrets versions access": [
         ("secretmanager.versions.access", "roles/secretmanager.secretAccessor", "deploy.d/secret_values.py"),

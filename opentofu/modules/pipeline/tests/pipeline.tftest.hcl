@@ -240,6 +240,38 @@ run "nobody_who_deploys_reads_secrets_or_signs" {
   }
 }
 
+run "who_deploys_starts_the_job_only_as_it_is" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.grant :
+      !startswith(grant.role, "roles/run.") if startswith(grant.member, "serviceAccount:deploy-") &&
+      !endswith(grant.role, ".viewer")
+    ])
+    error_message = "roles/run.admin and roles/run.developer run a job with other arguments (after-restore)."
+  }
+  assert {
+    condition = alltrue([
+      for role in google_project_iam_custom_role.services : alltrue([
+        for permission in role.permissions : (
+          startswith(permission, "run.services.") || endswith(permission, ".get") || endswith(permission, ".list")
+        )
+      ])
+    ])
+    error_message = "Of a job it may see what it is and how it went."
+  }
+  assert {
+    condition = {
+      for name, grant in google_project_iam_member.services : "${grant.project} ${grant.role}" => grant.member
+      } == {
+      for name, email in output.deployers :
+      "example-${name} projects/example-${name}/roles/deployServices" => "serviceAccount:${email}"
+    }
+    error_message = "Each environment's deployer changes the services of that environment."
+  }
+}
+
 run "images_are_kept_and_their_tags_stay" {
   command = plan
 
