@@ -87,6 +87,15 @@ resource "google_project_iam_member" "builds" {
   depends_on = [google_service_account.deployer, google_service_account.builder]
 }
 
+# A person approves what is deployed to prod, and looks at builds to do so.
+resource "google_project_iam_member" "approvers" {
+  for_each = var.approvers == null ? {} : { approvers = var.approvers }
+
+  project = var.project
+  role    = "roles/cloudbuild.builds.approver"
+  member  = "group:${each.value}"
+}
+
 # An environment starts the build of the image.
 resource "google_service_account_iam_member" "builder" {
   for_each = local.deployers

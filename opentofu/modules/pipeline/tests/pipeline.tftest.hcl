@@ -36,6 +36,36 @@ run "a_person_approves_prod" {
   }
 }
 
+run "who_approves_prod_is_a_group_and_nobody_who_deploys" {
+  command = plan
+
+  variables {
+    approvers = "approvers@example.com"
+  }
+
+  assert {
+    condition = {
+      for grant in google_project_iam_member.approvers : grant.member => "${grant.project} ${grant.role}"
+    } == { "group:approvers@example.com" = "example-build roles/cloudbuild.builds.approver" }
+    error_message = "The trigger of prod waits for somebody who may approve."
+  }
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.builds : !strcontains(grant.role, "approver")
+    ])
+    error_message = "The pipeline may not approve itself."
+  }
+}
+
+run "without_approvers_nobody_is_given_the_right" {
+  command = plan
+
+  assert {
+    condition     = length(google_project_iam_member.approvers) == 0
+    error_message = "No group was named."
+  }
+}
+
 run "an_environment_changes_itself_and_no_other" {
   command = plan
 
