@@ -20,7 +20,8 @@ streams = [
 ]
 fds = sorted(int(name) for name in os.listdir("/proc/self/fd"))
 status = open("/proc/self/status").read().splitlines()
-kept = ("Uid", "Gid", "Groups", "Cap", "NoNew", "SigBlk", "SigIgn", "SigCgt", "Umask")
+# Without SigIgn: signals that belong to the C library are in it. The handlers below name those that are ignored.
+kept = ("Uid", "Gid", "Groups", "Cap", "NoNew", "SigBlk", "SigCgt", "Umask")
 told = {
     "words": sys.argv,
     "original": sys.orig_argv,
@@ -35,7 +36,7 @@ told = {
     "cwd": os.getcwd(),
     "group": os.getpgrp(),
     "session": os.getsid(0),
-    "process": [line for line in status if line.startswith(kept)],
+    **{line.split(":")[0]: line for line in status if line.startswith(kept)},
     "handlers": [str(signal.getsignal(number)).split(" at 0x")[0] for number in sorted(signal.Signals)],
     "limits": open("/proc/self/limits").read(),
     "own": sorted(name for name in sys.modules if name.startswith("coditect_license")),
