@@ -19,6 +19,7 @@ import pytest
 
 from coditect_license import LicenseClient
 
+from . import forked
 from .conftest import until
 from .fake_server import KEY, NUMBER, ROOTS, Http
 
@@ -46,15 +47,7 @@ class Cli:
         return [sys.executable, "-m", "coditect_license", *words]
 
     def run(self, *words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self.env | env,
-            timeout=60,
-            check=False,
-        )
+        return forked.run(words, self.env | env, stdin=stdin)
 
     def json(self, *words: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
         done = self.run(*words, **env or {})

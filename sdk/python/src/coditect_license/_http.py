@@ -29,7 +29,12 @@ class SyncHttp:
     def __init__(self, context: Context, transport: httpx.BaseTransport | None, client: httpx.Client | None) -> None:
         self._context, self._transport, self._given = context, transport, client
         self._own: httpx.Client | None = None
-        self._making = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
+        """The lock of whoever makes the pool, once somebody does.
+
+        It is not made earlier: gevent replaces ``threading.Lock`` in a worker of gunicorn, after ``--preload`` has made
+        the client. A lock of the former kind stops all of the worker where two requests need the pool at once.
+        """
         self._looked_at: dict[str, str] = {}
 
     def send(self, effect: SendRequest) -> Reply | TransportFault:
@@ -58,7 +63,7 @@ class SyncHttp:
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent. They are not closed, since that would end the parent's too."""
         self._own = None
-        self._making = threading.Lock()
+        self._making = {}
 
     def _fault(self, error: Exception, effect: SendRequest) -> TransportFault:
         refused = _refused_certificate(error)
@@ -73,7 +78,7 @@ class SyncHttp:
     def _client(self) -> httpx.Client:
         if self._given is not None:
             return self._given
-        with self._making:
+        with self._making.setdefault("lock", threading.Lock()):
             if self._own is None:
                 self._own = _new_client(self._context, self._transport)
             return self._own
