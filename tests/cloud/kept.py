@@ -5,6 +5,7 @@ the sum cannot be read, so the test fails instead of being passed over. Only wha
 `./dev cloud test --fresh` (CLOUD_TESTS_FRESH=1) reads no result and keeps those that it gets.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -91,8 +92,10 @@ def keep(name: str, key: str, result: dict):
     path = _place(name, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob("*"):
-        if time.time() - old.stat().st_mtime > DAYS * 86400:
-            old.unlink(missing_ok=True)
+        # Whoever keeps another one at this moment renames it.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > DAYS * 86400:
+                old.unlink()
     part = path.with_suffix(f".{os.getpid()}")
     part.write_text(json.dumps({"key": key, "time": time.time(), "result": result}))
     part.replace(path)
