@@ -1,4 +1,4 @@
-"""Runs ./deploy, and the fakes that it starts, in forks of the tests' own Python, which has loaded the standard library.
+"""Runs ./deploy, and the fakes that it starts, in forks of the tests' own Python, which has the standard library loaded.
 
 Each is the script itself, from its first line to its exit code, with its own arguments, environment, standard streams
 and process. Only the start of Python is left out, which takes longer than all that ./deploy or a fake does itself.
