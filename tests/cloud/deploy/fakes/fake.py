@@ -14,6 +14,8 @@ PROGRAM = os.path.basename(sys.argv[0])
 ARGUMENTS = sys.argv[1:]
 LINE = " ".join([PROGRAM, *ARGUMENTS])
 KEPT = ("TF_DATA_DIR", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
+# Whose process ./deploy is: forked.py says another one where there is no process between.
+DEPLOY = os.getppid
 
 
 def main() -> int:
@@ -29,7 +31,7 @@ def main() -> int:
     code = answered(feed)
     note_state()
     if told == "after":
-        os.kill(os.getppid(), 9)
+        os.kill(DEPLOY(), 9)
     return code
 
 
@@ -60,7 +62,7 @@ def killer():
         sys.stderr.write("ERROR: 403 forbidden: permission_denied\n")
         sys.exit(1)
     if kill["when"] == "before":
-        os.kill(os.getppid(), 9)
+        os.kill(DEPLOY(), 9)
     return kill["when"]
 
 
