@@ -36,73 +36,6 @@ run "a_person_approves_prod" {
   }
 }
 
-run "who_approves_prod_is_a_group_and_nobody_who_deploys" {
-  command = plan
-
-  variables {
-    approvers = "approvers@example.com"
-  }
-
-  assert {
-    condition = {
-      for grant in google_project_iam_member.approvers : grant.member => "${grant.project} ${grant.role}"
-    } == { "group:approvers@example.com" = "example-build roles/cloudbuild.builds.approver" }
-    error_message = "The trigger of prod waits for somebody who may approve."
-  }
-  assert {
-    condition = alltrue([
-      for grant in google_project_iam_member.builds : !strcontains(grant.role, "approver")
-    ])
-    error_message = "The pipeline may not approve itself."
-  }
-}
-
-run "without_approvers_nobody_is_given_the_right" {
-  command = plan
-
-  assert {
-    condition     = length(google_project_iam_member.approvers) == 0
-    error_message = "No group was named."
-  }
-}
-
-run "an_environment_changes_itself_and_no_other" {
-  command = plan
-
-  assert {
-    condition = alltrue([
-      for grant in google_project_iam_member.grant :
-      grant.project == "example-dev" if startswith(grant.member, "serviceAccount:deploy-dev@")
-    ])
-    error_message = "Who deploys dev has rights in dev alone."
-  }
-  assert {
-    condition = alltrue([
-      for grant in google_project_iam_member.grant : (
-        endswith(grant.role, "iewer") ||
-        contains(["roles/dns.reader", "roles/serviceusage.serviceUsageConsumer"], grant.role)
-        ) if(
-        grant.project == "example-prod" &&
-        grant.member == "serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com"
-      )
-    ])
-    error_message = "Staging plans prod, and changes nothing there."
-  }
-  assert {
-    condition = {
-      for grant in google_storage_bucket_iam_member.writer :
-      grant.member => try(grant.condition[0].expression, "all of it") if endswith(grant.bucket, "-state-prod")
-      } == {
-      "serviceAccount:deploy-prod@example-build.iam.gserviceaccount.com"    = "all of it"
-      "serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com" = "resource.name.endsWith(\".tflock\")"
-      "serviceAccount:tofu-platform@example-prod.iam.gserviceaccount.com" = join("", [
-        "resource.name.startsWith(\"projects/_/buckets/example-build-state-prod/objects/platform/\")",
-      ])
-    }
-    error_message = "Prod's state is written by prod's accounts alone; staging's locks it."
-  }
-}
-
 run "staging_locks_prods_state_and_writes_its_plan" {
   command = plan
 
@@ -160,20 +93,6 @@ run "what_is_submitted_to_a_build_is_written_by_deployers_and_read_by_the_builde
   }
 }
 
-run "who_makes_the_job_reads_its_image" {
-  command = plan
-
-  assert {
-    condition = toset([
-      for grant in google_artifact_registry_repository_iam_member.reader : grant.member
-      if startswith(grant.member, "serviceAccount:tofu-platform@")
-      ]) == toset([for name in ["dev", "staging", "prod"] :
-      "serviceAccount:tofu-platform@example-${name}.iam.gserviceaccount.com"
-    ])
-    error_message = "Cloud Run asks whether who makes the job migrate may read its image."
-  }
-}
-
 run "who_applies_platform_reads_its_state" {
   command = plan
 
@@ -185,120 +104,6 @@ run "who_applies_platform_reads_its_state" {
       )
     ])
     error_message = "The state's backend acts as GOOGLE_IMPERSONATE_SERVICE_ACCOUNT says, as the provider does."
-  }
-}
-
-run "who_plans_prod_reads_what_is_compared_and_nothing_of_customers" {
-  command = plan
-
-  assert {
-    condition = [for name, grant in google_project_iam_member.planner : "${name} ${grant.project} ${grant.member}"] == [
-      "prod example-prod serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com",
-    ]
-    error_message = "Prod alone is planned by another environment's account."
-  }
-  assert {
-    condition = alltrue([
-      for permission in google_project_iam_custom_role.planner["prod"].permissions :
-      anytrue([for verb in ["get", "getIamPolicy", "list", "read"] : endswith(permission, ".${verb}")])
-    ])
-    error_message = "Who plans prod changes nothing there."
-  }
-  assert {
-    condition = length(setintersection(
-      [for grant in google_project_iam_member.grant : grant.role],
-      ["roles/cloudsql.viewer", "roles/identityplatform.viewer", "roles/iam.securityReviewer"],
-    )) == 0
-    error_message = "These roles export the records, show customers, or show log lines."
-  }
-}
-
-run "a_budget_is_set_in_its_project_and_not_on_the_billing_account" {
-  command = plan
-
-  assert {
-    condition = {
-      for name, grant in google_project_iam_member.budget : name => "${grant.member} ${grant.role}"
-      } == {
-      for name, email in output.deployers :
-      name => "serviceAccount:${email} projects/example-${name}/roles/projectBudget"
-    }
-    error_message = "Each environment's deployer sets the budget of its own project."
-  }
-  assert {
-    condition = alltrue([
-      for grant in google_project_iam_member.grant : !startswith(grant.role, "roles/billing.")
-    ])
-    error_message = "A role of billing reaches beyond one project."
-  }
-}
-
-run "nobody_who_deploys_reads_secrets_or_signs" {
-  command = plan
-
-  assert {
-    condition = alltrue([
-      for grant in google_project_iam_member.grant : !contains([
-        "roles/secretmanager.admin", "roles/secretmanager.secretAccessor", "roles/cloudkms.signer",
-        "roles/cloudkms.signerVerifier",
-      ], grant.role)
-    ])
-    error_message = "The pipeline may neither read a secret's value nor use the root key."
-  }
-  assert {
-    condition = alltrue([
-      for role in google_project_iam_custom_role.secret_places :
-      alltrue([for permission in role.permissions : !strcontains(permission, "versions")])
-    ])
-    error_message = "Who makes the places of secrets reads no value."
-  }
-  assert {
-    condition = alltrue([
-      for name, grant in google_project_iam_member.subscription_policies :
-      grant.member == "serviceAccount:${output.deployers[name]}" && endswith(grant.role, "/roles/subscriptionPolicies")
-    ]) && length(google_project_iam_member.subscription_policies) == length(output.deployers)
-    error_message = "Each environment's deployer must be able to say who forwards dead letters."
-  }
-  assert {
-    condition = alltrue([
-      for name, email in output.deployers : alltrue([
-        for role in ["binaryauthorization.attestorsViewer", "containeranalysis.notes.occurrences.viewer"] :
-        google_project_iam_member.builds["${name} roles/${role}"].member == "serviceAccount:${email}"
-      ])
-    ])
-    error_message = "Each environment's deployer must see whether an image was attested."
-  }
-}
-
-run "who_deploys_starts_the_job_only_as_it_is" {
-  command = plan
-
-  assert {
-    condition = alltrue([
-      for grant in google_project_iam_member.grant :
-      !startswith(grant.role, "roles/run.") if startswith(grant.member, "serviceAccount:deploy-") &&
-      !endswith(grant.role, ".viewer")
-    ])
-    error_message = "roles/run.admin and roles/run.developer run a job with other arguments (after-restore)."
-  }
-  assert {
-    condition = alltrue([
-      for role in google_project_iam_custom_role.services : alltrue([
-        for permission in role.permissions : (
-          startswith(permission, "run.services.") || endswith(permission, ".get") || endswith(permission, ".list")
-        )
-      ])
-    ])
-    error_message = "Of a job it may see what it is and how it went."
-  }
-  assert {
-    condition = {
-      for name, grant in google_project_iam_member.services : "${grant.project} ${grant.role}" => grant.member
-      } == {
-      for name, email in output.deployers :
-      "example-${name} projects/example-${name}/roles/deployServices" => "serviceAccount:${email}"
-    }
-    error_message = "Each environment's deployer changes the services of that environment."
   }
 }
 
@@ -314,26 +119,6 @@ run "images_are_kept_and_their_tags_stay" {
       for policy in google_artifact_registry_repository.images.cleanup_policies : policy.id if policy.action == "KEEP"
     ], "keep-releases")
     error_message = "What was released in production must be kept."
-  }
-}
-
-run "who_releases_tags_the_image_that_is_kept_and_pushes_none" {
-  command = plan
-
-  assert {
-    condition = {
-      for grant in google_artifact_registry_repository_iam_member.releaser : grant.member => grant.role
-      } == {
-      "serviceAccount:deploy-prod@example-build.iam.gserviceaccount.com" = "projects/example-build/roles/releaseTags"
-    }
-    error_message = "Without its tag an image that serves production is deleted after 90 days."
-  }
-  assert {
-    condition = alltrue([
-      for permission in google_project_iam_custom_role.release_tags.permissions :
-      startswith(permission, "artifactregistry.tags.")
-    ])
-    error_message = "Images are pushed by image-build@ alone."
   }
 }
 
