@@ -152,8 +152,8 @@ class Aside:
     def run(self, work: Callable[[], T], seconds: float) -> T | None:
         """What ``work`` returns, or ``None`` if it takes longer than so many seconds; it then goes on."""
         job = self.begin(Job(work))
-        if not job.done.wait(self.patience(seconds)):
-            self.note_slow(job)
+        if not job.done.wait(self.patience(seconds)) and seconds > 0:
+            self.note_slow(job)  # not where nobody waited: it may be quick all the same
         return job.value
 
     def patience(self, seconds: float) -> float:

@@ -19,6 +19,7 @@ import threading
 import time
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,6 +82,8 @@ class HeldSeat(ForkAware, Protocol):
 
 
 _held_seats: set[HeldSeat] = set()
+_remainders: deque[HeldSeat] = deque(maxlen=16)
+"""What clients do not know of their last starts: few, since those of long ago are free by themselves."""
 _fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _exit_hooks_of: int | None = None
 """The process that has the hooks of its exit."""
@@ -109,6 +112,15 @@ def register_seat(seat: HeldSeat) -> None:
         raise ServerUnreachable("The license server was not asked: this program is ending.")
 
 
+def note_remainder(remainder: HeldSeat, *, is_left: bool) -> None:
+    """Have the process ask, before it ends, what became of some starts of a client; or no more, if nothing is left."""
+    with contextlib.suppress(ValueError):
+        _remainders.remove(remainder)
+    if is_left:
+        register_for_forks(remainder)
+        _remainders.append(remainder)
+
+
 def note_own_places(error: BaseException, context: Context) -> None:
     """Say in a refusal of a further process how many of the places on the machine's seat this process has itself."""
     if not isinstance(error, TooManyProcesses):
@@ -134,7 +146,7 @@ def register_for_forks(object_: ForkAware) -> None:
 
 def release_all(timeout: float = EXIT_SECONDS) -> None:
     """Give all seats of this process back at the same time, and wait at most ``timeout`` seconds for all together."""
-    seats = list(_held_seats)
+    seats = [*_held_seats, *_remainders]
     for seat in seats:
         with contextlib.suppress(Exception):
             seat._begin_release(timeout)
@@ -267,6 +279,7 @@ def _after_fork_in_child() -> None:
         with contextlib.suppress(Exception):
             object_._after_fork()
     _held_seats.clear()
+    _remainders.clear()
 
 
 def _may_set_handlers() -> bool:

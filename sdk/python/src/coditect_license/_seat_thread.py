@@ -5,7 +5,6 @@ It holds no reference to the :class:`Seat` that the program has, so that a seat 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 import weakref
@@ -216,11 +215,7 @@ class Remainder:
 
     def note(self) -> None:
         """Have it asked at the end if there is something to be asked by now."""
-        if not self._context.unsettled:
-            process.unregister_seat(self)
-        else:
-            with contextlib.suppress(ServerUnreachable):  # the process is ending already
-                process.register_seat(self)
+        process.note_remainder(self, is_left=bool(self._context.unsettled))
 
     def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
         if self._context.unsettled:

@@ -24,7 +24,8 @@ class Callbacks:
         on_event: Callable[[SeatEvent], Any] | None,
         on_wait: Callable[[NoSeats | TooManyProcesses, float], Any] | None,
     ) -> None:
-        self.on_event, self.on_wait = on_event, on_wait
+        self.on_event: Callable[[SeatEvent], Any] | None = on_event
+        self.on_wait: Callable[[NoSeats, float], Any] | None = on_wait
 
 
 class SeatView:
