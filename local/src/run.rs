@@ -20,7 +20,7 @@ use license_functions::{
     SERVICES,
     edge::{
         config::{self, Environment},
-        connection_room::ConnectionRoom,
+        connection_limit::ConnectionSlots,
         layers::LayerSettings,
         pages,
         serve::{Service, StartError, app, install_tls, serve as serve_app},
@@ -130,7 +130,7 @@ struct Machine {
     license_key: String,
     bus: LocalBus,
     period: Duration,
-    room: Arc<ConnectionRoom>,
+    slots: Arc<ConnectionSlots>,
 }
 
 impl Machine {
@@ -145,7 +145,7 @@ impl Machine {
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
         let mut layers = config::LayersConfig::from_env(process)?;
-        let room = ConnectionRoom::of_process(config::proxies(process)?);
+        let slots = ConnectionSlots::of_process(config::proxies(process)?);
         let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
         let endpoints = listeners.endpoints(demo)?;
@@ -170,7 +170,7 @@ impl Machine {
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
         let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
         let apps = apps(listeners, functions, issuer, app);
-        Ok(Self { data, stores, apps, endpoints, license_key, bus, period, room })
+        Ok(Self { data, stores, apps, endpoints, license_key, bus, period, slots })
     }
 
     /// Serves until a person asks to stop, `--once` is done, or the stores cannot be kept running. Then it stops
@@ -180,7 +180,7 @@ impl Machine {
         let (close, closed) = watch::channel(false);
         let mut servers = JoinSet::new();
         for (listener, app) in std::mem::take(&mut self.apps) {
-            servers.spawn(serve_app(listener, app, Arc::clone(&self.room), stopped(closed.clone())));
+            servers.spawn(serve_app(listener, app, Arc::clone(&self.slots), stopped(closed.clone())));
         }
         if !options.once {
             let terminal = std::io::stdout().is_terminal();

@@ -36,7 +36,7 @@ impl MachineStores {
                 how = self.postgres.ended() => ("PostgreSQL", how),
                 how = self.redis.ended() => ("Redis", how),
             };
-            if deaths.too_many(Instant::now()) {
+            if deaths.record_death(Instant::now()) {
                 return Err(format!("{name} {how}; that was the fifth death of a store within a minute: stopping"));
             }
             eprintln!("{name} {how}; starting it again");
@@ -72,7 +72,7 @@ struct RecentDeaths(VecDeque<Instant>);
 
 impl RecentDeaths {
     /// Adds a death, and answers whether there are too many now.
-    fn too_many(&mut self, now: Instant) -> bool {
+    fn record_death(&mut self, now: Instant) -> bool {
         self.0.push_back(now);
         while self.0.front().is_some_and(|&first| now.duration_since(first) >= WINDOW) {
             self.0.pop_front();
@@ -114,11 +114,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fifth_death_within_a_minute_is_one_too_many() {
+    fn the_fifth_death_within_a_minute_is_one_record_death() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut deaths = RecentDeaths::default();
-        let told: Vec<bool> = [0, 10, 20, 30, 59].map(|seconds| deaths.too_many(at(seconds))).into();
+        let told: Vec<bool> = [0, 10, 20, 30, 59].map(|seconds| deaths.record_death(at(seconds))).into();
         assert_eq!(told, [false, false, false, false, true]);
     }
 
@@ -126,6 +126,6 @@ mod tests {
     fn deaths_further_apart_are_started_again_for_ever() {
         let start = Instant::now();
         let mut deaths = RecentDeaths::default();
-        assert!((0..100).all(|n| !deaths.too_many(start + Duration::from_secs(15 * n))));
+        assert!((0..100).all(|n| !deaths.record_death(start + Duration::from_secs(15 * n))));
     }
 }

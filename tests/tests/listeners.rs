@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_functions::edge::connection_room::ConnectionRoom;
+use license_functions::edge::connection_limit::ConnectionSlots;
 use license_tests::{
     local::Local,
     process::{binary, http},
@@ -131,7 +131,7 @@ impl Honest {
 #[tokio::test]
 async fn a_thousand_hostile_connections_at_300_files_switch_nothing_off_and_one_line_says_why() {
     // This process must be able to be the crowd: it raises its own limit as every service does.
-    ConnectionRoom::of_process(0);
+    ConnectionSlots::of_process(0);
     let variables = [("RATE_ACQUIRE", "off"), ("REAPER_PERIOD_SECONDS", "3600")];
     let local = Local::limited(&binary("license-local"), &variables, FILES);
     let (began, honest) = (Instant::now(), Honest::of(&local));

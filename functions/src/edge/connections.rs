@@ -1,12 +1,12 @@
 //! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in
-//! `connection_room.rs`.
+//! `connection_limit.rs`.
 //!
 //! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow
 //! heads, and then a proxy in front sends its next request into a connection that was just closed. So the time is kept
 //! here, below hyper, where bytes pass.
 
 use super::{
-    connection_room::{ConnectionPlace, ConnectionRoom, NoRoom, PlaceUse},
+    connection_limit::{ConnectionEvicted, ConnectionSlot, ConnectionSlots, SlotUse},
     rare_warning::RareWarning,
 };
 use axum::{BoxError, Router, body::Body};
@@ -46,7 +46,7 @@ pub struct ClientPatience {
     /// For the next request on a connection that had an answer: 620 s, longer than proxies keep connections that they
     /// do not use (Google's 600 s), so that it is they who close.
     pub idle: Duration,
-    /// For an answer to be taken, from when there was no more room for it on the way: 30 s.
+    /// For an answer to be taken, from when the way took no more of it: 30 s.
     pub answer: Duration,
 }
 
@@ -67,19 +67,19 @@ pub(super) async fn accept(
     listener: TcpListener,
     app: Router,
     patience: ClientPatience,
-    room: Arc<ConnectionRoom>,
+    slots: Arc<ConnectionSlots>,
     stop: impl Future<Output = ()>,
 ) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
         let accepted = async {
-            let (stream, peer) = accepted(&listener, &room).await;
-            (stream, peer, room.place(peer.ip()).await)
+            let (stream, peer) = accepted(&listener, &slots).await;
+            (stream, peer, slots.slot(peer.ip()).await)
         };
         let accepted = tokio::select! { () = &mut stop => break, accepted = accepted => accepted };
-        let (stream, peer, Some(place)) = accepted else { continue };
-        let connection = connection(stream, peer, app.clone(), patience, Arc::new(place));
+        let (stream, peer, Some(slot)) = accepted else { continue };
+        let connection = connection(stream, peer, app.clone(), patience, Arc::new(slot));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -88,7 +88,7 @@ pub(super) async fn accept(
         });
     }
     // Half a request is none under way.
-    room.close();
+    slots.close();
     connections
 }
 
@@ -98,16 +98,16 @@ fn connection(
     peer: SocketAddr,
     app: Router,
     patience: ClientPatience,
-    place: Arc<ConnectionPlace>,
+    slot: Arc<ConnectionSlot>,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
     let _ = stream.set_nodelay(true);
     let requests = Arc::<RequestCount>::default();
-    let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
+    let stream = PatientStream::new(stream, patience, Arc::clone(&slot), Arc::clone(&requests));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &place));
-        let place = Arc::clone(&place);
-        let mut request = request.map(|body| Body::new(ArrivingBody { body, place, waits: false }));
+        let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &slot));
+        let slot = Arc::clone(&slot);
+        let mut request = request.map(|body| Body::new(ArrivingBody { body, slot, waits: false }));
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         async move {
             let Ok(response) = app.oneshot(request).await;
@@ -117,7 +117,7 @@ fn connection(
     http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service)
 }
 
-async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, SocketAddr) {
+async fn accepted(listener: &TcpListener, slots: &ConnectionSlots) -> (TcpStream, SocketAddr) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     loop {
         match listener.accept().await {
@@ -130,7 +130,7 @@ async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, 
                 if SAID.due(std::time::Instant::now()) {
                     tracing::error!(error = %chain(&error), "a connection could not be accepted");
                 }
-                room.make().await;
+                slots.evict_one().await;
             }
         }
     }
@@ -146,28 +146,28 @@ struct RequestCount {
 /// That a request is under way: until its answer was handed over whole, or given up.
 struct PendingAnswer {
     requests: Arc<RequestCount>,
-    place: Arc<ConnectionPlace>,
+    slot: Arc<ConnectionSlot>,
 }
 
 impl PendingAnswer {
-    fn begin(requests: &Arc<RequestCount>, place: &Arc<ConnectionPlace>) -> Self {
+    fn begin(requests: &Arc<RequestCount>, slot: &Arc<ConnectionSlot>) -> Self {
         requests.begun.fetch_add(1, Ordering::Relaxed);
-        place.works();
-        Self { requests: Arc::clone(requests), place: Arc::clone(place) }
+        slot.works();
+        Self { requests: Arc::clone(requests), slot: Arc::clone(slot) }
     }
 }
 
 impl Drop for PendingAnswer {
     fn drop(&mut self) {
         self.requests.answered.fetch_add(1, Ordering::Relaxed);
-        self.place.waits(PlaceUse::Request);
+        self.slot.waits(SlotUse::Request);
     }
 }
 
 /// A body that the client is still sending. Its connection may be closed for others while nothing of it comes.
 struct ArrivingBody {
     body: Incoming,
-    place: Arc<ConnectionPlace>,
+    slot: Arc<ConnectionSlot>,
     waits: bool,
 }
 
@@ -181,9 +181,9 @@ impl HttpBody for ArrivingBody {
         match &frame {
             Poll::Pending => {
                 this.waits = true;
-                this.place.waits(PlaceUse::Client);
-                if this.place.poll_leave(cx).is_ready() {
-                    return Poll::Ready(Some(Err(NoRoom.into())));
+                this.slot.waits(SlotUse::Client);
+                if this.slot.poll_leave(cx).is_ready() {
+                    return Poll::Ready(Some(Err(ConnectionEvicted.into())));
                 }
             }
             // Drop by drop it has waited since the first.
@@ -204,8 +204,8 @@ impl ArrivingBody {
     /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said
     /// why.
     fn here(&mut self, cx: &mut Context<'_>) {
-        if std::mem::take(&mut self.waits) && self.place.poll_leave(cx).is_pending() {
-            self.place.works();
+        if std::mem::take(&mut self.waits) && self.slot.poll_leave(cx).is_pending() {
+            self.slot.works();
         }
     }
 }
@@ -244,14 +244,14 @@ impl HttpBody for AnswerBody {
 struct PatientStream<S> {
     stream: S,
     patience: ClientPatience,
-    place: Arc<ConnectionPlace>,
+    slot: Arc<ConnectionSlot>,
     requests: Arc<RequestCount>,
     waiting: Option<RequestWait>,
     /// Wakes the connection when it has waited too long for a request.
     alarm: Pin<Box<Sleep>>,
     /// True once hyper was woken to read of the end.
     told: bool,
-    /// Until when what there is to say must have been taken; `None` where there was room for all of it.
+    /// Until when what there is to say must have been taken; `None` where the way took all of it.
     answer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -265,10 +265,10 @@ struct RequestWait {
 }
 
 impl<S> PatientStream<S> {
-    fn new(stream: S, patience: ClientPatience, place: Arc<ConnectionPlace>, requests: Arc<RequestCount>) -> Self {
+    fn new(stream: S, patience: ClientPatience, slot: Arc<ConnectionSlot>, requests: Arc<RequestCount>) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + patience.head));
-        place.waits(PlaceUse::Request);
-        Self { stream, patience, place, requests, waiting: None, alarm, told: false, answer: None }
+        slot.waits(SlotUse::Request);
+        Self { stream, patience, slot, requests, waiting: None, alarm, told: false, answer: None }
     }
 
     /// The wait for the next request, which begins when the one before was answered; `None` while one is under way.
@@ -291,25 +291,25 @@ impl<S> PatientStream<S> {
         }
     }
 
-    /// Nothing came: true where it was waited for long enough, or others need the place.
+    /// Nothing came: true where it was waited for long enough, or others need the slot.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(waiting) = self.waiting() else { return false };
         let until = waiting.until;
         if self.alarm.deadline() != until {
             self.alarm.as_mut().reset(until);
         }
-        self.place.poll_leave(cx).is_ready() || self.alarm.as_mut().poll(cx).is_ready()
+        self.slot.poll_leave(cx).is_ready() || self.alarm.as_mut().poll(cx).is_ready()
     }
 
-    /// An error instead of a wait that is too long, or for which there is no more room.
+    /// An error instead of a wait that is too long, or whose slot others need.
     fn taken<T>(&mut self, cx: &mut Context<'_>, taken: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if taken.is_ready() {
             return taken;
         }
         let until = Instant::now() + self.patience.answer;
         let alarm = self.answer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        self.place.waits(PlaceUse::Client);
-        if self.place.poll_leave(cx).is_ready() {
+        self.slot.waits(SlotUse::Client);
+        if self.slot.poll_leave(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         alarm.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -359,8 +359,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
         if flushed.is_ready() {
             if this.answer.take().is_some() {
                 match this.waiting() {
-                    Some(_) => this.place.waits(PlaceUse::Request),
-                    None => this.place.works(),
+                    Some(_) => this.slot.waits(SlotUse::Request),
+                    None => this.slot.works(),
                 }
             }
             // The wait for the next request begins now. hyper reads on when bytes come, or when it is woken.

@@ -1,6 +1,6 @@
 //! Taking a request apart: JSON bodies, bearer credentials, and fields that are checked together.
 
-use super::{Problem, connection_room::NoRoom};
+use super::{Problem, connection_limit::ConnectionEvicted};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
@@ -88,7 +88,7 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
             Ok(frame) => whole.extend_from_slice(&frame.into_data().unwrap_or_default()),
             // axum wraps the body's errors: the limit is somewhere down the chain.
             Err(error) if caused_by::<LengthLimitError>(&*error) => return Err(too_large()),
-            Err(error) if caused_by::<NoRoom>(&*error) => {
+            Err(error) if caused_by::<ConnectionEvicted>(&*error) => {
                 let detail = "The whole body had not arrived when its connection was needed for others, \
                     and nothing was done. Send the request again.";
                 return Err(Problem::new(ProblemCode::RequestTimeout, detail));

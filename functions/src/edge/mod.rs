@@ -4,7 +4,7 @@ pub mod address;
 mod check;
 pub mod config;
 mod connection_count;
-pub mod connection_room;
+pub mod connection_limit;
 pub mod connections;
 pub mod context;
 pub mod credential_guesses;

@@ -46,8 +46,8 @@ impl NamedLimit {
     /// limit protects the service from its callers, and must not take it from them.
     pub async fn admit(&self, subject: &str) -> Result<Option<RateHeaders>, Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(None) };
-        let turn = async { seats.take_token(self.name, subject, *rate).await.map(Some) };
-        self.decide("requests", *rate, turn).await
+        let decision = async { seats.take_token(self.name, subject, *rate).await.map(Some) };
+        self.decide("requests", *rate, decision).await
     }
 
     /// Lets `subject` hear that what it `tried` is wrong, or refuses that with 429. The same again within a minute is
@@ -62,9 +62,9 @@ impl NamedLimit {
         &self,
         what: &str,
         rate: RateLimit,
-        turn: impl Future<Output = license_core::Result<Option<RateDecision>>>,
+        decision: impl Future<Output = license_core::Result<Option<RateDecision>>>,
     ) -> Result<Option<RateHeaders>, Problem> {
-        match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
+        match tokio::time::timeout(PATIENCE, decision).await.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
             Ok(Some(RateDecision::Allowed { left })) => Ok(Some(RateHeaders { name: self.name, rate, left })),
             Ok(Some(RateDecision::Wait(ms))) => Err(limited(self.name, what, rate, ms)),
             Ok(None) => Ok(None),

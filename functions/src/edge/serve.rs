@@ -3,7 +3,7 @@
 use super::{
     config::{Environment, ProcessConfig},
     connection_count,
-    connection_room::ConnectionRoom,
+    connection_limit::ConnectionSlots,
     connections::{ClientPatience, accept},
     health,
     layers::LayerSettings,
@@ -58,15 +58,15 @@ async fn start(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, S
     let ProcessConfig { logging, layers, proxies, listen } = ProcessConfig::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
     let settings = LayerSettings::new(&layers, &logging);
-    let room = ConnectionRoom::of_process(proxies);
+    let slots = ConnectionSlots::of_process(proxies);
     let at = listen.socket();
     let listener = TcpListener::bind(at)
         .await
         .map_err(|error| ErrorContext::new(format!("{at} (BIND_ADDRESS and PORT) cannot be listened on"), error))?;
     let service = build(&env, clock).await?;
     let at = listener.local_addr()?;
-    tracing::info!(address = %at.ip(), port = at.port(), connections = room.connections(), "listening");
-    serve(listener, app(service, &settings), room, stop_signal()).await?;
+    tracing::info!(address = %at.ip(), port = at.port(), connections = slots.connections(), "listening");
+    serve(listener, app(service, &settings), slots, stop_signal()).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -88,7 +88,7 @@ pub fn app(service: Service, settings: &LayerSettings) -> Router {
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds.
 ///
-/// Clients that are slow are waited for as long as [`ClientPatience`] says, and as many of them as there is `room` for:
+/// Clients that are slow are waited for as long as [`ClientPatience`] says, and as many of them as there are `slots` for:
 /// all listeners of a process share one.
 ///
 /// # Errors
@@ -96,10 +96,10 @@ pub fn app(service: Service, settings: &LayerSettings) -> Router {
 pub async fn serve(
     listener: TcpListener,
     app: Router,
-    room: Arc<ConnectionRoom>,
+    slots: Arc<ConnectionSlots>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    serve_with(listener, app, ClientPatience::default(), room, stop).await;
+    serve_with(listener, app, ClientPatience::default(), slots, stop).await;
     Ok(())
 }
 
@@ -108,10 +108,10 @@ pub async fn serve_with(
     listener: TcpListener,
     app: Router,
     patience: ClientPatience,
-    room: Arc<ConnectionRoom>,
+    slots: Arc<ConnectionSlots>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let under_way = accept(listener, app, patience, room, stop).await;
+    let under_way = accept(listener, app, patience, slots, stop).await;
     if tokio::time::timeout(DRAIN, under_way.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way eight seconds after the signal to stop");
     }

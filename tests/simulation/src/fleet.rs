@@ -25,7 +25,7 @@ use license_functions::{
     acquire,
     edge::{
         config::{LayersConfig, LogConfig},
-        connection_room::ConnectionRoom,
+        connection_limit::ConnectionSlots,
         layers::LayerSettings,
         rate::{ByAddress, NamedLimit},
         serve::{self, layers},
@@ -151,7 +151,7 @@ impl Fleet {
         let (stop, mut stopping) = watch::channel(false);
         let serving = tokio::spawn(async move {
             let stop = async move { drop(stopping.wait_for(|stop| *stop).await) };
-            serve::serve(listener, app, ConnectionRoom::of_process(0), stop).await.unwrap();
+            serve::serve(listener, app, ConnectionSlots::of_process(0), stop).await.unwrap();
         });
         Instance::Here { moves: Box::new(moves), stop, serving }
     }

@@ -10,7 +10,7 @@ mod refused;
 mod signer;
 mod site;
 
-use site::{REGISTER, SERVICES, Site, VALIDATE, until_known};
+use site::{CLIENT_SERVICES, REGISTER, Site, VALIDATE, until_known};
 use std::time::Duration;
 use tokio::join;
 
@@ -197,7 +197,7 @@ async fn live_stays_200_and_ready_names_the_store_that_is_away() {
     said(all("unavailable", "unavailable")).await;
     site.redis.restart().await.unwrap();
     site.postgres.restart().await.unwrap();
-    for service in SERVICES {
+    for service in CLIENT_SERVICES {
         until_known(async || services.get(service, "/health/ready").await).await.ok(200);
     }
     said(all("ok", "ok")).await;
@@ -208,7 +208,7 @@ async fn services_that_start_before_their_stores_are_live_and_serve_once_those_c
     let mut site = Site::new(1).await;
     join!(site.redis.stop(), site.postgres.stop());
     let services = site.services().await;
-    for service in SERVICES {
+    for service in CLIENT_SERVICES {
         services.get(service, "/health/live").await.ok(200);
         assert_eq!(services.get(service, "/health/ready").await.status, 503);
     }

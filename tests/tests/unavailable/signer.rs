@@ -1,6 +1,6 @@
 //! The root key cannot be reached: Cloud KMS is at a port where nothing listens.
 
-use super::site::{HEARTBEAT, KEYS, RELEASE, SERVICES, Site, VALIDATE, closed_port, kms_at, until_known};
+use super::site::{CLIENT_SERVICES, HEARTBEAT, KEYS, RELEASE, Site, VALIDATE, closed_port, kms_at, until_known};
 use serde_json::json;
 use std::net::TcpListener;
 use tokio::join;
@@ -70,7 +70,7 @@ async fn what_needs_no_signature_goes_on_with_the_signer_away() {
     let (well, unsigned) = (site.services().await, site.services_of_kms(closed_port()).await);
     let seat = well.acquire(&site.ask("a")).await.ok(201);
     unsigned.post(VALIDATE, None, &site.look()).await.ok(200);
-    for service in SERVICES {
+    for service in CLIENT_SERVICES {
         unsigned.get(service, "/health/live").await.ok(200);
         // Ready asks the stores alone: an instance asks the key twice a day, and what it signed goes on.
         unsigned.get(service, "/health/ready").await.ok(200);

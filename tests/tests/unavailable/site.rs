@@ -46,7 +46,7 @@ pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
 pub(crate) const REGISTER: &str = "/api/v1/auth/register";
 pub(crate) const KEYS: &str = "/.well-known/license-keys";
 /// The services that answer here.
-pub(crate) const SERVICES: [&str; 4] = ["acquire", "heartbeat", "release", "register"];
+pub(crate) const CLIENT_SERVICES: [&str; 4] = ["acquire", "heartbeat", "release", "register"];
 
 const PEOPLE: &str = "https://id.example.com";
 const VERSION: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVersions/1";
@@ -121,11 +121,11 @@ impl Site {
         );
         let of = |service: Result<_, _>| app(service.unwrap(), &layers);
         let mut routers = BTreeMap::new();
-        for service in license_functions::SERVICES.iter().filter(|service| SERVICES.contains(&service.name)) {
+        for service in license_functions::SERVICES.iter().filter(|service| CLIENT_SERVICES.contains(&service.name)) {
             let inputs = ServiceInputs { env: &env, clock: clock(), publisher: None };
             routers.insert(service.name, of(service.build(inputs).await));
         }
-        assert_eq!(routers.len(), SERVICES.len(), "every one is in the table of services");
+        assert_eq!(routers.len(), CLIENT_SERVICES.len(), "every one is in the table of services");
         Services {
             routers,
             inside: [self.redis.dir(), self.postgres.dir(), self.dir.path()]
@@ -267,7 +267,7 @@ impl Services {
 /// Which service a path belongs to.
 pub(crate) fn service_of(path: &str) -> &'static str {
     let word = path.rsplit('/').next().unwrap();
-    SERVICES.into_iter().find(|service| *service == word).unwrap_or("acquire")
+    CLIENT_SERVICES.into_iter().find(|service| *service == word).unwrap_or("acquire")
 }
 
 #[derive(Debug)]

@@ -1,9 +1,9 @@
-//! What a process makes of the number of files it may open. That limit is one for the whole process, and so is the room
+//! What a process makes of the number of files it may open. That limit is one for the whole process, and so are the slots
 //! made by it: each test runs in a process of its own, which is this program again with that test alone.
 
 use super::slow;
 use crate::edge::{
-    connection_room::{ConnectionPlace, ConnectionRoom},
+    connection_limit::{ConnectionSlot, ConnectionSlots},
     layers::layers,
     serve::serve_with,
     telemetry::CloudLogging,
@@ -51,7 +51,7 @@ fn limit(soft: u64, hard: u64) {
 fn a_process_raises_its_limit_and_keeps_connections_for_three_quarters_of_it() {
     alone("a_process_raises_its_limit_and_keeps_connections_for_three_quarters_of_it", async {
         limit(256, 2000);
-        assert_eq!(ConnectionRoom::of_process(0).connections(), 1500);
+        assert_eq!(ConnectionSlots::of_process(0).connections(), 1500);
         assert_eq!(getrlimit(Nofile).current, Some(2000));
     });
 }
@@ -60,24 +60,24 @@ fn a_process_raises_its_limit_and_keeps_connections_for_three_quarters_of_it() {
 fn a_process_that_cannot_raise_its_limit_goes_by_what_it_has() {
     alone("a_process_that_cannot_raise_its_limit_goes_by_what_it_has", async {
         limit(300, 300);
-        assert_eq!(ConnectionRoom::of_process(0).connections(), 225);
+        assert_eq!(ConnectionSlots::of_process(0).connections(), 225);
     });
 }
 
 /// How many connections one address is given while requests are under way on all of them.
-async fn given_to_one_address(room: &Arc<ConnectionRoom>) -> usize {
-    let mut places: Vec<ConnectionPlace> = Vec::new();
-    while let Some(place) = room.place([192, 0, 2, 1].into()).await {
-        places.push(place);
+async fn given_to_one_address(slots: &Arc<ConnectionSlots>) -> usize {
+    let mut given: Vec<ConnectionSlot> = Vec::new();
+    while let Some(slot) = slots.slot([192, 0, 2, 1].into()).await {
+        given.push(slot);
     }
-    places.len()
+    given.len()
 }
 
 #[test]
 fn an_address_has_half_of_the_room_of_a_process() {
     alone("an_address_has_half_of_the_room_of_a_process", async {
         limit(64, 64);
-        assert_eq!(given_to_one_address(&ConnectionRoom::of_process(0)).await, 24);
+        assert_eq!(given_to_one_address(&ConnectionSlots::of_process(0)).await, 24);
     });
 }
 
@@ -85,7 +85,7 @@ fn an_address_has_half_of_the_room_of_a_process() {
 fn the_address_of_a_proxy_may_have_all_of_it() {
     alone("the_address_of_a_proxy_may_have_all_of_it", async {
         limit(64, 64);
-        assert_eq!(given_to_one_address(&ConnectionRoom::of_process(1)).await, 48);
+        assert_eq!(given_to_one_address(&ConnectionSlots::of_process(1)).await, 48);
     });
 }
 
@@ -110,12 +110,12 @@ fn where_no_file_can_be_opened_waiting_connections_make_room_and_one_line_says_w
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // There is room for all of them as far as the server counts.
-        let room = Arc::new(ConnectionRoom::new(64, 64));
+        let slots = Arc::new(ConnectionSlots::new(64, 64));
         tokio::spawn(serve_with(
             listener,
             layers(slow::router(), &super::layer_settings()),
             slow::patience(),
-            room,
+            slots,
             pending(),
         ));
         let mut kept = Vec::new();

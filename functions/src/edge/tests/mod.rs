@@ -1,7 +1,7 @@
 //! Tests of the layers around every service, against routers in process.
 
 mod config;
-mod connection_room;
+mod connection_limit;
 mod extract;
 #[cfg(unix)]
 mod files;

@@ -1,7 +1,7 @@
 use super::{get, layer_settings, logging, send_through};
 use crate::edge::{
     config::{Environment, LayersConfig},
-    connection_room::ConnectionRoom,
+    connection_limit::ConnectionSlots,
     layers::LayerSettings,
     serve::{Service, StoreCheck, app, serve},
 };
@@ -149,7 +149,7 @@ async fn a_request_under_way_is_answered_after_the_signal_to_stop_and_idle_conne
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let server =
-        tokio::spawn(serve(listener, router, ConnectionRoom::of_process(0), async move { drop(stopped.await) }));
+        tokio::spawn(serve(listener, router, ConnectionSlots::of_process(0), async move { drop(stopped.await) }));
 
     let _silent = TcpStream::connect(address).await.unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();

@@ -3,7 +3,7 @@
 
 use super::layer_settings;
 use crate::edge::{
-    connection_room::ConnectionRoom,
+    connection_limit::ConnectionSlots,
     connections::ClientPatience,
     layers::layers,
     serve::{serve, serve_with},
@@ -41,14 +41,14 @@ pub(super) fn router() -> Router {
         .route("/count", routing::post(|_: Bytes| async { "counted" }))
 }
 
-async fn started(patience: ClientPatience, room: usize) -> SocketAddr {
+async fn started(patience: ClientPatience, slots: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve_with(
         listener,
         layers(router(), &layer_settings()),
         patience,
-        Arc::new(ConnectionRoom::new(room, room)),
+        Arc::new(ConnectionSlots::new(slots, slots)),
         pending(),
     ));
     address
@@ -84,7 +84,7 @@ fn seconds(waited: Duration) -> u64 {
 async fn a_head_that_does_not_come_whole_is_waited_for_20_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, router(), ConnectionRoom::of_process(0), pending()));
+    tokio::spawn(serve(listener, router(), ConnectionSlots::of_process(0), pending()));
     for sent in ["", "G", "GET /fast HTTP/1.1\r\nhost: x\r\nx-a: b", "GET /fast HTTP/1.1\r\nhost: x\r\n\r"] {
         let (said, waited) = until_closed(&mut connect(address).await, sent.as_bytes()).await;
         assert_eq!((said.as_str(), seconds(waited)), ("", 20), "{sent:?}");
@@ -177,7 +177,7 @@ async fn an_answer_that_nobody_takes_is_given_up_after_30_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().route("/large", routing::get(large));
-    tokio::spawn(serve(listener, app, ConnectionRoom::of_process(0), pending()));
+    tokio::spawn(serve(listener, app, ConnectionSlots::of_process(0), pending()));
     let mut client = connect(address).await;
     client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let began = Instant::now();
@@ -254,7 +254,7 @@ async fn a_request_under_way_is_closed_for_nobody() {
         listener,
         layers(app, &layer_settings()),
         patience(),
-        Arc::new(ConnectionRoom::new(1, 1)),
+        Arc::new(ConnectionSlots::new(1, 1)),
         pending(),
     ));
     let mut client = connect(address).await;
@@ -320,9 +320,9 @@ async fn half_a_head_does_not_hold_up_a_stop() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let room = Arc::new(ConnectionRoom::new(9, 9));
+    let slots = Arc::new(ConnectionSlots::new(9, 9));
     let stopped = async move { drop(stopped.await) };
-    let server = tokio::spawn(serve_with(listener, router(), patience(), room, stopped));
+    let server = tokio::spawn(serve_with(listener, router(), patience(), slots, stopped));
     let mut half = connect(address).await;
     ask(&mut half).await;
     half.write_all(b"GET /fast HTTP").await.unwrap();

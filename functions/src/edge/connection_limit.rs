@@ -1,9 +1,9 @@
-//! Room: how many connections a process keeps, whose they are, and which of them makes room for a new one.
+//! How many connections a process keeps, whose they are, and which of them is closed for a new one. Each has a slot.
 //!
 //! A connection that waits for its client, be it for a head, for a body or for an answer to be taken, may be closed for
-//! another. One whose request is being worked on may not. Where room is scarce, the address that has most connections
+//! another. One whose request is being worked on may not. Where slots are scarce, the address that has most connections
 //! gives one up, that which has waited longest: whoever opens a thousand closes their own, and many machines behind one
-//! address are cut off by nobody as long as there is room.
+//! address are cut off by nobody as long as a slot is free.
 
 use super::{address::client_bucket, rare_warning::RareWarning};
 use std::{
@@ -24,35 +24,35 @@ use tokio::{
 };
 
 /// The most connections a process keeps.
-const MOST: usize = 4096;
+const MOST_CONNECTIONS: usize = 4096;
 /// How many files a process wants to be allowed to open: as many again for stores and everything else.
 #[cfg(unix)]
-const FILES: u64 = 2 * MOST as u64;
-/// So long every connection is waited for, however many others want its place: a client that means it well has sent its
+const FILES: u64 = 2 * MOST_CONNECTIONS as u64;
+/// So long every connection is waited for, however many others want its slot: a client that means it well has sent its
 /// head by then, and whoever comes faster than that waits in the system's queue.
-pub(super) const LEAST: Duration = Duration::from_millis(250);
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 /// How long the system is left alone after it could not accept a connection, unless one ends before.
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Room for so many connections at once.
+/// The slots for so many connections at once.
 #[derive(Debug)]
-pub struct ConnectionRoom {
+pub struct ConnectionSlots {
     most: usize,
     /// The most of them that one address may have.
     share: usize,
-    table: Mutex<PlaceTable>,
-    /// A place is free, or there is one more that could be.
+    table: Mutex<SlotTable>,
+    /// A slot is free, or there is one more that could be.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct PlaceTable {
+struct SlotTable {
     taken: usize,
     /// How many waits there were: each has its number, the longest the lowest.
     waits: u64,
     /// Asked to leave, and not gone.
     leaving: usize,
-    /// Listeners that wait for a place.
+    /// Listeners that wait for a slot.
     wanted: usize,
     /// Closed for others since it was last said.
     closed: u64,
@@ -62,18 +62,18 @@ struct PlaceTable {
 /// What one address has.
 #[derive(Debug, Default)]
 struct AddressShare {
-    places: usize,
-    waiting: BTreeMap<u64, PlaceWait>,
+    slots: usize,
+    waiting: BTreeMap<u64, SlotWait>,
 }
 
 #[derive(Debug)]
-struct PlaceWait {
-    for_what: PlaceUse,
+struct SlotWait {
+    for_what: SlotUse,
     since: Instant,
     waker: Option<Waker>,
 }
 
-/// Who makes room.
+/// Which connection is asked to leave.
 enum EvictionNotice {
     One,
     /// Somebody will, then at the earliest.
@@ -81,9 +81,9 @@ enum EvictionNotice {
     Nobody,
 }
 
-/// What a listener hears that asks for a place.
-enum PlaceAnswer {
-    Taken(ConnectionPlace),
+/// What a listener hears that asks for a slot.
+enum SlotAnswer {
+    Taken(ConnectionSlot),
     /// The address has its share, and none of its connections can leave.
     Refused,
     /// For a change, or until a connection may be asked to leave.
@@ -94,7 +94,7 @@ enum PlaceAnswer {
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PlaceUse {
+pub(super) enum SlotUse {
     /// A request: nothing is lost when it ends.
     Request,
     /// The rest of a body, or for an answer to be taken.
@@ -103,32 +103,32 @@ pub(super) enum PlaceUse {
 
 /// The connection of a request was needed for others: its body ends with this error.
 #[derive(Clone, Copy, Debug)]
-pub struct NoRoom;
+pub struct ConnectionEvicted;
 
-impl fmt::Display for NoRoom {
+impl fmt::Display for ConnectionEvicted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the connection was needed for others")
     }
 }
 
-impl std::error::Error for NoRoom {}
+impl std::error::Error for ConnectionEvicted {}
 
-impl ConnectionRoom {
+impl ConnectionSlots {
     /// For so many connections, of which one address may have `share`.
     pub fn new(connections: usize, share: usize) -> Self {
         Self { most: connections.max(1), share: share.max(1), table: Mutex::default(), changed: Notify::new() }
     }
 
-    /// The room of this process, which all its listeners share: for 4096, or for three quarters of the files it may
+    /// The slots of this process, which all its listeners share: for 4096, or for three quarters of the files it may
     /// open where that is less, since its own connections to stores need some too. The system's soft limit of files is
     /// raised first.
     ///
     /// One address may have half of it, unless there are `proxies` of ours in front: then the addresses are theirs, and
     /// everybody comes from them.
     pub fn of_process(proxies: u8) -> Arc<Self> {
-        static ROOM: OnceLock<Arc<ConnectionRoom>> = OnceLock::new();
-        let made = ROOM.get_or_init(|| {
-            let most = MOST.min(files() / 4 * 3).max(1);
+        static SLOTS: OnceLock<Arc<ConnectionSlots>> = OnceLock::new();
+        let made = SLOTS.get_or_init(|| {
+            let most = MOST_CONNECTIONS.min(files() / 4 * 3).max(1);
             Arc::new(Self::new(most, if proxies == 0 { most.div_ceil(2) } else { most }))
         });
         Arc::clone(made)
@@ -139,72 +139,72 @@ impl ConnectionRoom {
         self.most
     }
 
-    fn table(&self) -> MutexGuard<'_, PlaceTable> {
+    fn table(&self) -> MutexGuard<'_, SlotTable> {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from `ip`, as soon as there is one. `None`: that address has its share, and waits with
+    /// A slot for a connection from `ip`, as soon as there is one. `None`: that address has its share, and waits with
     /// none of them.
-    pub(super) async fn place(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionPlace> {
+    pub(super) async fn slot(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionSlot> {
         let whose: Arc<str> = client_bucket(ip).into();
         let mut wanted = None;
         loop {
             let changed = self.changed.notified();
             let mut changed = pin!(changed);
             changed.as_mut().enable();
-            match self.try_place(&whose, &mut wanted) {
-                PlaceAnswer::Taken(place) => return Some(place),
-                PlaceAnswer::Refused => {
+            match self.try_slot(&whose, &mut wanted) {
+                SlotAnswer::Taken(slot) => return Some(slot),
+                SlotAnswer::Refused => {
                     refused(self.share);
                     return None;
                 }
-                PlaceAnswer::Wait { until: Some(then) } => {
+                SlotAnswer::Wait { until: Some(then) } => {
                     tokio::select! { () = changed => {}, () = sleep_until(then) => {} }
                 }
-                PlaceAnswer::Wait { until: None } => changed.await,
+                SlotAnswer::Wait { until: None } => changed.await,
             }
         }
     }
 
-    /// A place if there is one now. Where there is none a connection is asked to leave, once for each listener that
+    /// A slot if there is one now. Where there is none a connection is asked to leave, once for each listener that
     /// waits: `wanted` says that this one does.
-    fn try_place<'a>(self: &'a Arc<Self>, whose: &Arc<str>, wanted: &mut Option<WantedPlace<'a>>) -> PlaceAnswer {
+    fn try_slot<'a>(self: &'a Arc<Self>, whose: &Arc<str>, wanted: &mut Option<WantedSlot<'a>>) -> SlotAnswer {
         let mut table = self.table();
-        let over = table.addresses.get(whose).is_some_and(|held| held.places >= self.share);
+        let over = table.addresses.get(whose).is_some_and(|held| held.slots >= self.share);
         if table.taken < self.most && !over {
             table.taken += 1;
-            table.addresses.entry(Arc::clone(whose)).or_default().places += 1;
+            table.addresses.entry(Arc::clone(whose)).or_default().slots += 1;
             let wait = AtomicU64::new(0);
-            return PlaceAnswer::Taken(ConnectionPlace { room: Arc::clone(self), whose: Arc::clone(whose), wait });
+            return SlotAnswer::Taken(ConnectionSlot { slots: Arc::clone(self), whose: Arc::clone(whose), wait });
         }
         if wanted.is_none() {
             table.wanted += 1;
-            *wanted = Some(WantedPlace(self));
+            *wanted = Some(WantedSlot(self));
         }
         let mut until = None;
         if table.leaving < table.wanted {
             match table.evict(over.then_some(whose)) {
                 EvictionNotice::NotBefore(then) => until = Some(then),
-                EvictionNotice::Nobody if over && table.leaving == 0 => return PlaceAnswer::Refused,
+                EvictionNotice::Nobody if over && table.leaving == 0 => return SlotAnswer::Refused,
                 EvictionNotice::One | EvictionNotice::Nobody => {}
             }
         }
         table.say(self.most);
-        PlaceAnswer::Wait { until }
+        SlotAnswer::Wait { until }
     }
 
-    /// Makes room although there should be some: the system has none.
-    pub(super) async fn make(&self) {
+    /// Asks a connection to leave although slots should be free: the system accepts no other.
+    pub(super) async fn evict_one(&self) {
         let changed = self.changed.notified();
         let mut changed = pin!(changed);
         changed.as_mut().enable();
         let evicted = self.table().evict(None);
         if matches!(evicted, EvictionNotice::One) {
             // It goes within the moment.
-            let _ = timeout(BREATH, changed).await;
+            let _ = timeout(ACCEPT_PAUSE, changed).await;
         } else {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
 
@@ -214,7 +214,7 @@ impl ConnectionRoom {
         let mut left = 0;
         for held in table.addresses.values_mut() {
             held.waiting.retain(|_, wait| {
-                let stays = wait.for_what != PlaceUse::Request;
+                let stays = wait.for_what != SlotUse::Request;
                 if !stays {
                     left += 1;
                     wait.waker.take().into_iter().for_each(Waker::wake);
@@ -226,7 +226,7 @@ impl ConnectionRoom {
     }
 }
 
-impl PlaceTable {
+impl SlotTable {
     /// Asks the connection to leave that has waited longest, of this address or of the one that has most.
     fn evict(&mut self, of: Option<&Arc<str>>) -> EvictionNotice {
         let held = match of {
@@ -236,11 +236,11 @@ impl PlaceTable {
                     held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number)
                 };
                 let waiting = self.addresses.values_mut().filter(|held| !held.waiting.is_empty());
-                waiting.max_by_key(|held| (held.places, first(held)))
+                waiting.max_by_key(|held| (held.slots, first(held)))
             }
         };
         let Some(first) = held.and_then(|held| held.waiting.first_entry()) else { return EvictionNotice::Nobody };
-        let then = first.get().since + LEAST;
+        let then = first.get().since + SHORTEST_WAIT;
         if then > Instant::now() {
             return EvictionNotice::NotBefore(then);
         }
@@ -253,7 +253,7 @@ impl PlaceTable {
     fn say(&mut self, most: usize) {
         static SAID: RareWarning = RareWarning::new();
         if SAID.due(std::time::Instant::now()) {
-            let busiest = self.addresses.values().map(|held| held.places).max().unwrap_or(0);
+            let busiest = self.addresses.values().map(|held| held.slots).max().unwrap_or(0);
             let (addresses, closed) = (self.addresses.len(), std::mem::take(&mut self.closed));
             tracing::warn!(
                 most,
@@ -276,28 +276,28 @@ fn refused(share: usize) {
     }
 }
 
-/// A listener waits for a place.
-struct WantedPlace<'a>(&'a ConnectionRoom);
+/// A listener waits for a slot.
+struct WantedSlot<'a>(&'a ConnectionSlots);
 
-impl Drop for WantedPlace<'_> {
+impl Drop for WantedSlot<'_> {
     fn drop(&mut self) {
         self.0.table().wanted -= 1;
     }
 }
 
-/// A connection's place. Its request is under way until it says that it waits.
+/// A connection's slot. Its request is under way until it says that it waits.
 #[derive(Debug)]
-pub(super) struct ConnectionPlace {
-    room: Arc<ConnectionRoom>,
+pub(super) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     whose: Arc<str>,
     /// The number of its wait; 0 while its request is under way. Only the connection's own task looks at it.
     wait: AtomicU64,
 }
 
-impl ConnectionPlace {
+impl ConnectionSlot {
     /// The client is what it waits for. Said again, it has waited since the first time.
-    pub(super) fn waits(&self, for_what: PlaceUse) {
-        let mut table = self.room.table();
+    pub(super) fn waits(&self, for_what: SlotUse) {
+        let mut table = self.slots.table();
         let before = self.wait.load(Ordering::Relaxed);
         let number = if before == 0 { table.waits + 1 } else { before };
         table.waits = table.waits.max(number);
@@ -307,30 +307,30 @@ impl ConnectionPlace {
             held.waiting.entry(before).and_modify(|wait| wait.for_what = for_what);
             return;
         }
-        held.waiting.insert(number, PlaceWait { for_what, since: Instant::now(), waker: None });
+        held.waiting.insert(number, SlotWait { for_what, since: Instant::now(), waker: None });
         let wanted = table.wanted > 0;
         drop(table);
         self.wait.store(number, Ordering::Relaxed);
         if wanted {
-            self.room.changed.notify_waiters();
+            self.slots.changed.notify_waiters();
         }
     }
 
     /// Its client has done its part. Where it was asked to leave, another is asked in its place.
     pub(super) fn works(&self) {
         let number = self.wait.swap(0, Ordering::Relaxed);
-        if number != 0 && self.room.table().ends(&self.whose, number) {
-            self.room.changed.notify_waiters();
+        if number != 0 && self.slots.table().ends(&self.whose, number) {
+            self.slots.changed.notify_waiters();
         }
     }
 
-    /// Ready when others need its place.
+    /// Ready when others need its slot.
     pub(super) fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<()> {
         let number = self.wait.load(Ordering::Relaxed);
         if number == 0 {
             return Poll::Pending;
         }
-        let mut table = self.room.table();
+        let mut table = self.slots.table();
         let Some(wait) = table.addresses.get_mut(&self.whose).and_then(|held| held.waiting.get_mut(&number)) else {
             return Poll::Ready(());
         };
@@ -342,7 +342,7 @@ impl ConnectionPlace {
     }
 }
 
-impl PlaceTable {
+impl SlotTable {
     /// A wait is over. True where its connection had been asked to leave.
     fn ends(&mut self, whose: &Arc<str>, number: u64) -> bool {
         let asked = self.addresses.get_mut(whose).is_some_and(|held| held.waiting.remove(&number).is_none());
@@ -351,22 +351,22 @@ impl PlaceTable {
     }
 }
 
-impl Drop for ConnectionPlace {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let number = self.wait.load(Ordering::Relaxed);
-        let mut table = self.room.table();
+        let mut table = self.slots.table();
         if number != 0 {
             table.ends(&self.whose, number);
         }
         table.taken -= 1;
         if let Some(held) = table.addresses.get_mut(&self.whose) {
-            held.places -= 1;
-            if held.places == 0 {
+            held.slots -= 1;
+            if held.slots == 0 {
                 table.addresses.remove(&self.whose);
             }
         }
         drop(table);
-        self.room.changed.notify_waiters();
+        self.slots.changed.notify_waiters();
     }
 }
 
