@@ -27,7 +27,8 @@ OUTPUTS = {...: {"value": object}}
 
 def shown_plan(value) -> bool:
     """Whether this is a plan. Other words must never be taken for a plan that changes nothing."""
-    return fits(value, {"format_version": str}) and fits(value.get("resource_changes", []), CHANGES)
+    named = ("resource_changes", "resource_drift")
+    return fits(value, {"format_version": str}) and all(fits(value.get(name, []), CHANGES) for name in named)
 
 
 def read_json(output: str, shape) -> dict:
@@ -73,28 +74,27 @@ class Tofu:
         values = [f"-var-file={self.environment.files}/{self.root}.tfvars"]
         return values + [f"-var={name}={_text(value)}" for name, value in variables.items() if value is not None]
 
-    def has_drifted(self, variables: dict) -> bool:
-        """Whether resources differ from the state: then somebody changed them past this repository."""
-        done = self._run(
-            "plan",
-            "-refresh-only",
-            "-detailed-exitcode",
-            "-input=false",
-            "-no-color",
-            LOCK_TIMEOUT,
-            *self._values(variables),
-            allowed=(0, 2),
-        )
-        return done.code == 2
-
     def plan(self, variables: dict) -> dict:
         """Make the plan, keep it, and return it as JSON (`tofu show -json`)."""
-        self.plan_file.parent.mkdir(parents=True, exist_ok=True)
-        self._run("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={self.plan_file}", *self._values(variables))
+        self._plan(variables, self.plan_file)
         return self.show()
 
+    def look(self, variables: dict) -> dict:
+        """A plan that nobody is shown and that is never applied, as JSON."""
+        file = self.plan_file.with_suffix(".look")
+        self._plan(variables, file, capture=True)
+        return self._show(file)
+
+    def _plan(self, variables: dict, file, **options):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        values = self._values(variables)
+        self._run("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={file}", *values, **options)
+
     def show(self) -> dict:
-        return read_json(self._run("show", "-json", str(self.plan_file), capture=True).output, shown_plan)
+        return self._show(self.plan_file)
+
+    def _show(self, file) -> dict:
+        return read_json(self._run("show", "-json", str(file), capture=True).output, shown_plan)
 
     def checksum(self) -> str | None:
         """What the kept plan is recognised by; None where there is none."""

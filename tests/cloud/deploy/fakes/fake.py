@@ -155,17 +155,23 @@ def tofu(_feed: str) -> int:
     serial_file = at(f"{root}.serial")
     serial = int(text_of(serial_file)) if os.path.exists(serial_file) else 0
     values = sorted(word for word in words if word.startswith("-var="))
-    if words[0] == "plan" and "-refresh-only" in words:
-        return 2 if root in read("drifted.json", []) else 0
     if words[0] == "plan" and "-detailed-exitcode" in words:
         return 0 if read(f"{root}.applied.json", None) == values else 2
     if words[0] == "plan":
         done = read(f"{root}.applied.json", None) == values
-        plan = {"serial": serial, "changes": [] if done else read(f"{root}.changes.json", []), "values": values}
+        drifted = root in read("drifted.json", [])
+        changes = [] if done else read(f"{root}.changes.json", [])
+        plan = {"serial": serial, "changes": changes, "values": values, "drifted": drifted}
         write(value_of("-out"), show(plan))
     elif words[0] == "show":
-        changes = read(words[-1], {})["changes"]
-        print(show({"format_version": "1.2", "resource_changes": [change_of(*one) for one in changes]}))
+        plan = read(words[-1], {})
+        # drifted.json: the roots in which somebody changed something past tofu.
+        changes, moved = [change_of(*one) for one in plan["changes"]], []
+        if plan.get("drifted"):
+            by_hand = (f"module.{root}.google_monitoring_dashboard.board", ["update"])
+            moved = [change_of(*by_hand, before={"text": "as applied"}, after={"text": "by hand"})]
+            changes.append(change_of(*by_hand, before={"text": "by hand"}, after={"text": "as applied"}))
+        print(show({"format_version": "1.2", "resource_changes": changes, "resource_drift": moved}))
     elif words[0] == "apply":
         if read(words[-1], {})["serial"] != serial:
             sys.stderr.write("Error: Saved plan is stale\n")
@@ -187,9 +193,9 @@ def tofu(_feed: str) -> int:
     return 0
 
 
-def change_of(address: str, actions: list) -> dict:
+def change_of(address: str, actions: list, **values) -> dict:
     kind = address.split(".")[-2]
-    return {"address": address, "type": kind, "mode": "managed", "change": {"actions": actions}}
+    return {"address": address, "type": kind, "mode": "managed", "change": {"actions": actions, **values}}
 
 
 def bucket(address: str) -> str:
