@@ -204,7 +204,8 @@ VERBS = {
     "bootstrap": Verb(
         "Make the project that builds: its state, registry, triggers, and the pinned images of the steps. "
         "Everything that exists is left as it is.",
-        lambda run, _: bootstrap.bootstrap(run),
+        lambda run, to: bootstrap.bootstrap(run, rebuild=to.rebuild),
+        argument("--rebuild", action="store_true", help="build the images of the steps anew, and pin those"),
         environment=False,
     ),
     "teardown": Verb(
