@@ -9,7 +9,7 @@ from programs import explain
 from releases import NO_OBJECT
 from steps import write_file
 from streams import say
-from tofu import read_json, shown_plan
+from tofu import as_locked, read_json, shown_plan
 
 STEP_IMAGES = ("builder", "cloud")
 # Until the bucket of states exists, the state of what makes it lies beside it. tofu reads files of this name last.
@@ -128,12 +128,13 @@ class BootstrapRoot:
         return self.local_state.exists() or not self._bucket_exists()
 
     def apply(self, local: bool):
+        init = ("init", "-input=false", "-no-color", "-reconfigure", *as_locked(self.directory, demanded=False))
         if local:
             write_file(self.override, LOCAL_BACKEND)
-            self._tofu("init", "-input=false", "-no-color", "-reconfigure", capture=True)
+            self._tofu(*init, capture=True)
         else:
             self.override.unlink(missing_ok=True)
-            self._tofu("init", "-input=false", "-no-color", "-reconfigure", self._backend, capture=True)
+            self._tofu(*init, self._backend, capture=True)
         plan = ROOT / ".deploy" / "bootstrap.plan"
         plan.parent.mkdir(exist_ok=True)
         self._tofu("plan", "-input=false", "-no-color", "-var-file=bootstrap.tfvars", f"-out={plan}")

@@ -6,9 +6,11 @@ import os
 import re
 
 import steps
-from environments import Environment, opentofu
+from environments import ROOT, Environment, in_build, opentofu
+from failures import Failure
 from programs import UNREADABLE, explain
 from reading import fits, parse
+from streams import say
 
 # What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform. The one
 # thing that says who acts is this variable of the environment: the provider reads it, and so does the state's backend.
@@ -40,6 +42,41 @@ def read_json(output: str, shape) -> dict:
     return parse(output[start.start() :] if start else output, shape, "unreadable", "tofu answered", UNREADABLE)
 
 
+# Of the provider, as the registry gave it out when `./deploy lock` was run.
+LOCK_FILE = ".terraform.lock.hcl"
+# What the pipeline runs on, and what people do.
+PLATFORMS = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
+LOCKED_ROOTS = ("bootstrap", *ROOTS)
+
+
+def lock(runner, *, upgrade: bool):
+    """Write down which provider each root takes, and its checksums on every platform that tofu runs on here."""
+    for root in LOCKED_ROOTS:
+        directory = opentofu() / root
+        data = {"TF_DATA_DIR": str(ROOT / ".deploy" / f"lock.{root}.terraform")}
+        if upgrade:
+            (directory / LOCK_FILE).unlink(missing_ok=True)
+        # The modules say which providers they need, so they must be known first.
+        runner.run(["tofu", f"-chdir={directory}", "get", "-no-color"], env=data, capture=True)
+        platforms = [f"-platform={one}" for one in PLATFORMS]
+        runner.run(["tofu", f"-chdir={directory}", "providers", "lock", *platforms], env=data)
+    files = ", ".join(f"opentofu/{root}/{LOCK_FILE}" for root in LOCKED_ROOTS)
+    say(f"Commit what was written: {files}.")
+
+
+def as_locked(directory, *, demanded: bool) -> list:
+    """The option by which tofu takes the provider that was written down, and no newer one."""
+    if (directory / LOCK_FILE).exists():
+        return ["-lockfile=readonly"]
+    if demanded:
+        raise Failure(
+            "missing",
+            f"opentofu/{directory.name}/{LOCK_FILE} is not there, so the provider that plans could be another one than "
+            "the one that applies. Write it, and commit it: ./deploy lock",
+        )
+    return []
+
+
 class Tofu:
     """One root of one environment."""
 
@@ -66,6 +103,7 @@ class Tofu:
             "-input=false",
             "-no-color",
             "-reconfigure",
+            *as_locked(self.directory, demanded=self.environment.strict or in_build()),
             f"-backend-config={self.environment.files}/backend.hcl",
             capture=True,
         )

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 from conftest import REPOSITORY, Site
@@ -10,27 +11,33 @@ from conftest import REPOSITORY, Site
 TOFU = os.environ.get("TOFU", "")
 SOURCE = REPOSITORY / "tests/cloud/tools/schema-provider"
 VERSION = "1.0.0"
+PLATFORMS = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
 REQUIRED = 'required_providers {\n    files = { source = "acme/files", version = "~> 1.0" }\n  }'
 
 
-def build(place: pathlib.Path) -> pathlib.Path:
+def _folders(mirror: pathlib.Path, version: str) -> pathlib.Path:
+    return mirror / "registry.opentofu.org/acme/files" / version
+
+
+def build(mirror: pathlib.Path) -> pathlib.Path:
     """A mirror that has the provider. Only that is linked which Go did not keep compiled."""
-    told = subprocess.run(["go", "env", "GOOS", "GOARCH"], cwd=SOURCE, capture_output=True, text=True, check=True)
-    system = "_".join(told.stdout.split())
-    program = place / f"registry.opentofu.org/acme/files/{VERSION}/{system}/terraform-provider-files_v{VERSION}"
-    command = [
-        "go",
-        "build",
-        "-mod=readonly",
-        "-trimpath",
-        "-buildvcs=false",
-        "-ldflags=-s -w",
-        "-o",
-        program,
-        "./files",
-    ]
-    subprocess.run(command, cwd=SOURCE, check=True)
-    return place
+    program = mirror / "program"
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
+    subprocess.run(["go", "build", *flags, "-o", program, "./files"], cwd=SOURCE, check=True)
+    publish(mirror, VERSION)
+    return mirror
+
+
+def publish(mirror: pathlib.Path, version: str):
+    """A version for each platform that is pinned; all are the same program here."""
+    for system in PLATFORMS:
+        folder = _folders(mirror, version) / system
+        folder.mkdir(parents=True)
+        os.link(mirror / "program", folder / f"terraform-provider-files_v{version}")
+
+
+def withdraw(mirror: pathlib.Path, version: str):
+    shutil.rmtree(_folders(mirror, version))
 
 
 def install(site: Site, mirror: pathlib.Path):
@@ -41,7 +48,11 @@ def install(site: Site, mirror: pathlib.Path):
     settings.write_text(f'provider_installation {{\n  filesystem_mirror {{ path = "{mirror}" }}\n}}\n')
     program = site.programs / "tofu"
     program.unlink()
-    program.write_text(f'#!/bin/sh\nTF_CLI_CONFIG_FILE={settings} FILES_PROVIDER={cloud} exec {TOFU} "$@"\n')
+    # `providers lock` asks the registries themselves, whatever the settings say.
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *" providers lock "*) set -- "$@" -fs-mirror={mirror};; esac\n'
+        f'TF_CLI_CONFIG_FILE={settings} FILES_PROVIDER={cloud} exec {TOFU} "$@"\n'
+    )
     program.chmod(0o755)
 
 

@@ -55,7 +55,8 @@ def site(tmp_path, template, mirror) -> Site:
     (opentofu / "services/main.tf").write_text(SERVICES)
     (opentofu / "environments/staging/services.tfvars").write_text("")
     (opentofu / "environments/staging/backend.hcl").write_text('path = "state.tfstate"\n')
-    (one.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n*.tfstate*\n.terraform*\n")
+    (one.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n*.tfstate*\n.terraform\n")
+    one.ok("lock")
     one.git("add", "--all")
     one.git("commit", "--quiet", "--message", "roots")
     return one
@@ -110,3 +111,33 @@ def test_what_was_changed_in_services_is_told_where_only_the_platform_is_deploye
     deploy(site, IMAGE)
     change(site, "acquire", traffic="somebody's revision")
     assert "files_service.acquire (traffic)" in site.refused(16, "plan", "staging", "--only", "platform")
+
+
+def test_the_provider_is_the_one_that_was_written_down_until_a_newer_one_is_asked_for(site, mirror):
+    """A plan that is approved days later is applied by what made it."""
+    real_provider.publish(mirror, "1.1.0")
+    try:
+        site.ok("image", "staging", "--image", IMAGE)
+        site.ok("plan", "staging")
+        taken = site.clone / ".deploy/staging/platform.terraform/providers/registry.opentofu.org/acme/files"
+        assert [path.name for path in taken.iterdir()] == ["1.0.0"]
+        assert site.git("status", "--porcelain") == ""
+        site.ok("lock", "--upgrade")
+        assert site.git("status", "--porcelain").split()[1::2] == [
+            f"opentofu/{root}/.terraform.lock.hcl" for root in ("platform", "services")
+        ]
+        assert "opentofu/platform/.terraform.lock.hcl" in site.refused(7, "plan", "staging")
+        site.git("commit", "--quiet", "--all", "--message", "newer")
+        site.ok("plan", "staging")
+        assert "1.1.0" in [path.name for path in taken.iterdir()]
+    finally:
+        real_provider.withdraw(mirror, "1.1.0")
+
+
+def test_a_strict_environment_is_refused_where_no_provider_is_written_down(site):
+    site.git("rm", "--quiet", "opentofu/services/.terraform.lock.hcl")
+    site.git("commit", "--quiet", "--message", "no lock")
+    site.ok("image", "staging", "--image", IMAGE)
+    words = site.refused(3, "plan", "staging")
+    assert "opentofu/services/.terraform.lock.hcl" in words and "./deploy lock" in words
+    assert not (site.clone / "opentofu/services/.terraform.lock.hcl").exists()

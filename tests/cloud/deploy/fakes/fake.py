@@ -13,6 +13,7 @@ HOME = os.environ["FAKE_HOME"]
 PROGRAM = os.path.basename(sys.argv[0])
 ARGUMENTS = sys.argv[1:]
 LINE = " ".join([PROGRAM, *ARGUMENTS])
+LOCK = "# What tofu writes of the provider.\n"
 KEPT = ("TF_DATA_DIR", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
 
 
@@ -182,6 +183,8 @@ def tofu(_feed: str) -> int:
             write(at(f"{root}.applied.json"), show(read(words[-1], {})["values"]))
         if os.path.exists(os.path.join(directory, "backend_override.tf")):
             write(os.path.join(directory, "terraform.tfstate"), "{}")
+    elif words[:2] == ["providers", "lock"]:
+        write(os.path.join(directory, ".terraform.lock.hcl"), LOCK)
     elif words[0] == "output":
         print(show({name: {"value": value} for name, value in read(f"{root}.outputs.json", {}).items()}))
     elif words[:2] == ["state", "rm"]:
@@ -257,6 +260,9 @@ def builds(words: list) -> int:
     if words[0] == "list":
         print(show(known))
     elif words[0] == "submit":
+        address = LINE.rpartition("_ADDRESS=")[2].split()[0]
+        if os.path.exists(at("images.json")):
+            write(at("images.json"), show([*read("images.json", []), address]))
         print("sha256:" + "b" * 64)
     elif words[:2] == ["triggers", "run"]:
         given = (value_of("--substitutions") or "").split(",")
@@ -273,7 +279,9 @@ def gcloud(feed: str) -> int:
     elif words[:3] == ["config", "set", "project"]:
         write(at("project"), words[3])
     elif words[:3] == ["artifacts", "docker", "images"] and words[3] == "list":
-        print("sha256:" + "c" * 64)
+        # images.json: what the registry has, where it does not have everything.
+        known = read("images.json", [words[4]])
+        print("sha256:" + "c" * 64 if words[4] in known else "")
     elif words[:3] == ["storage", "buckets", "describe"]:
         # no-bucket.json: it is made by the first apply of bootstrap.
         if os.path.exists(at("no-bucket.json")) and not os.path.exists(at("bootstrap.serial")):
@@ -287,6 +295,10 @@ def gcloud(feed: str) -> int:
         return secrets(words, feed)
     elif words[:3] == ["run", "services", "describe"]:
         print(read("serving.json", {}).get(words[3], ""))
+    elif words[:3] == ["certificate-manager", "certificates", "describe"]:
+        states = read("certificate.json", ["ACTIVE"])
+        write(at("certificate.json"), show(states[1:] or states))
+        print(states[0])
     elif words[:2] == ["logging", "read"]:
         print('[{"jsonPayload": {"outcome": "idle"}}]')
     elif words[:3] == ["container", "binauthz", "attestations"]:
