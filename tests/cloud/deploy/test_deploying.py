@@ -207,12 +207,18 @@ class Front:
             return False
 
 
+# What each block changes.
 FIRST_DAY = [
-    # Sign in; pin the provider; what all share.
-    [], ["pin bootstrap", "pin platform", "pin services"], ["apply bootstrap", "build steps", "build steps", "apply bootstrap"],
-    ["build image", "apply platform", "add handle-key", "add license-pepper"], ["apply bootstrap"] * 2,
-    [*DEPLOYED], [], [], [],
-]  # fmt: skip
+    [],
+    ["pin bootstrap", "pin platform", "pin services"],
+    ["apply bootstrap", "build steps", "build steps", "apply bootstrap"],
+    ["build image", "apply platform", "add handle-key", "add license-pepper"],
+    ["apply bootstrap"] * 2,
+    DEPLOYED,
+    [],
+    [],
+    [],
+]
 
 
 @pytest.mark.parametrize("name", ["dev", "staging"])
