@@ -28,6 +28,8 @@ STALE = re.compile(r"saved plan is stale", re.IGNORECASE)
 OVERTAKEN = re.compile(r"\b412\b|pre-?conditions? you specified did not hold|conditionNotMet", re.IGNORECASE)
 # Ctrl-C, the end that a machine asks for, a terminal that is closed, Ctrl-\.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# How long one of them may stay unnoticed while a program runs.
+NOTICE_SECONDS = 0.5
 UNREADABLE = (
     "Nothing was done with it. Look whether a page of the network (a proxy, a sign-in) answers in its place, and "
     f"whether the program is damaged or of another version. {AGAIN}"
@@ -96,8 +98,12 @@ class Runner:
             start_new_session=True,
         )
         words: list[str] = []
-        reader = threading.Thread(target=_pass_on, args=(child.stderr, words))
-        reader.start()
+        answer: list[str] = []
+        readers = [threading.Thread(target=_pass_on, args=(child.stderr, words))]
+        if capture:
+            readers.append(threading.Thread(target=lambda: answer.append(child.stdout.read())))
+        for reader in readers:
+            reader.start()
         if feed is not None:
             # A program that ends before it has read everything says why itself.
             try:
@@ -105,9 +111,8 @@ class Runner:
                 child.stdin.close()
             except BrokenPipeError:
                 pass
-        output = child.stdout.read() if capture else ""
-        code = child.wait()
-        reader.join()
+        code = _wait(child, readers)
+        output = "".join(answer)
         self.child = None
         if self.stopped:
             raise Failure(
@@ -145,6 +150,23 @@ def cannot_be_started(program: str, error: OSError) -> Failure:
     # Where a program is there and its interpreter is not, the system says the same of it.
     error.filename = f"{program} cannot be started"
     return failure_of(error)
+
+
+def _wait(child, readers) -> int:
+    """The exit code of a program that has ended, and of which everything was read.
+
+    Python runs handlers in its main thread, between two instructions. A signal that comes just before a read or a wait
+    begins does not interrupt it and would be noticed when the program ends, which may take many minutes. So no wait
+    here is a long one.
+    """
+    for reader in readers:
+        while reader.is_alive():
+            reader.join(NOTICE_SECONDS)
+    while True:
+        try:
+            return child.wait(NOTICE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
 
 
 def _pass_on(stream, words):

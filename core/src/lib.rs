@@ -1,17 +1,19 @@
-//! What a seat is, and one module for each outside system.
+//! The license server without its services: what a seat is, who may change what, and one module for each outside
+//! system.
 //!
-//! Three rings, imports only inward:
+//! From the inside out; each module uses only those above it, and docs/ARCHITECTURE.md draws which:
 //!
-//! * [`domain`]: words and rules. No I/O, no async, no clients.
-//! * [`seat_store`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who
-//!   is the person): one module for each outside system. None of them uses another.
-//! * [`access_token`]: what the first three show to Google where they are told to.
-//! * [`management`]: what people may do, and what is refused ([`refusal`]).
-//! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only module that brings the seat
+//! * [`domain`]: types and rules. It does no I/O, has no `async` and knows no client library.
+//! * [`clock`], [`error`], [`refusal`], [`steps`]: the present time; "the server could not find out" ([`Error`]), with
+//!   its cause; why a change is refused, as values; where tests cut an operation.
+//! * [`access_token`]: the tokens of the service account, which the next three show to Google where they are told to.
+//! * [`seat_store`] (Redis: which holders are alive), [`records`] (PostgreSQL: what is true), [`signer`] (the keys that
+//!   sign) and, without an access token, [`identity`] (who a person is). None of them uses another one of them.
+//! * [`protocol`]: acquire, validate, heartbeat, release, the sweep, and the repair of copies. It alone uses the seat
 //!   store, the records and the signer together.
+//! * [`management`]: what people may do to organizations, people, licenses and sessions.
 //!
-//! [`Error`] means "we could not find out"; a refusal is a value of the operation that refuses. Nothing here knows
-//! HTTP.
+//! A refusal is a value of the operation that refuses. Nothing here knows HTTP.
 
 pub mod access_token;
 pub mod clock;

@@ -27,30 +27,35 @@ pub static SERVICES: [ServiceEntry; 6] = [
     ServiceEntry {
         name: "acquire",
         role: acquire::ROLE,
+        has_stores: true,
         operations: Some(|| acquire::operations().into_openapi()),
         build: |inputs| Box::pin(acquire::service(inputs.env, inputs.clock)),
     },
     ServiceEntry {
         name: "heartbeat",
         role: heartbeat::ROLE,
+        has_stores: true,
         operations: Some(|| heartbeat::operations().into_openapi()),
         build: |inputs| Box::pin(heartbeat::service(inputs.env, inputs.clock)),
     },
     ServiceEntry {
         name: "release",
         role: release::ROLE,
+        has_stores: true,
         operations: Some(|| release::operations().into_openapi()),
         build: |inputs| Box::pin(release::service(inputs.env, inputs.clock)),
     },
     ServiceEntry {
         name: "register",
         role: register::ROLE,
+        has_stores: true,
         operations: Some(|| register::operations().into_openapi()),
         build: |inputs| Box::pin(register::service(inputs.env, inputs.clock)),
     },
     ServiceEntry {
         name: "admin",
         role: admin::ROLE,
+        has_stores: true,
         operations: Some(|| admin::operations().into_openapi()),
         build: |inputs| Box::pin(admin::service(inputs.env, inputs.clock)),
     },
@@ -58,6 +63,7 @@ pub static SERVICES: [ServiceEntry; 6] = [
     ServiceEntry {
         name: "reaper",
         role: reaper::ROLE,
+        has_stores: true,
         operations: None,
         build: |inputs| Box::pin(reaper::service_from(inputs)),
     },

@@ -30,6 +30,8 @@ pub struct ServiceEntry {
     pub name: &'static str,
     /// The PostgreSQL role that it connects as.
     pub role: DatabaseRole,
+    /// Whether it connects to PostgreSQL and Redis, and so reads the variables of both.
+    pub has_stores: bool,
     pub(crate) operations: Option<fn() -> Document>,
     pub(crate) build: for<'a> fn(ServiceInputs<'a>) -> ServiceFuture<'a>,
 }

@@ -33,12 +33,14 @@ impl Listeners {
             ErrorContext::new(format!("port {port} of {bind} cannot be had; name another with --port"), error)
         })?;
         let mut next = NextPort(options.port);
+        // Before the services, so that a new one, at the end of their table, moves no other port.
+        let issuer = next.free(LOOPBACK).await?;
         let mut functions = Vec::new();
         for service in &SERVICES {
             let address = if service.is_for_the_bus_alone() { LOOPBACK } else { options.bind };
             functions.push(next.free(address).await?);
         }
-        Ok(Self { front, functions, issuer: next.free(LOOPBACK).await? })
+        Ok(Self { front, functions, issuer })
     }
 
     pub(crate) fn endpoints(&self, people: bool) -> io::Result<Endpoints> {

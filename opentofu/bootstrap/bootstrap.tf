@@ -42,6 +42,7 @@ module "pipeline" {
   repository     = var.repository
   steps          = var.steps
   attested       = var.attested
+  approvers      = var.approvers
   administrators = var.administrators
   keep           = var.keep
   depends_on     = [google_project_service.used]

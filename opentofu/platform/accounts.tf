@@ -37,6 +37,7 @@ module "project" {
 
   project  = var.project
   accounts = local.accounts
+  jobs     = keys(local.jobs)
   deployer = var.deployer
   groups   = var.groups
 }

@@ -33,6 +33,14 @@ module "identity" {
   depends_on     = [module.project]
 }
 
+# Made here, and asked for by the alerts of services.
+module "metrics" {
+  source = "../modules/metrics"
+
+  project    = var.project
+  depends_on = [module.project]
+}
+
 module "events" {
   source = "../modules/events"
 

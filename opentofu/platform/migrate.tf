@@ -79,7 +79,9 @@ resource "google_cloud_run_v2_job" "migrate" {
   depends_on = [module.records, module.seats]
 }
 
-# Whoever deploys executes it with the arguments it has. Other arguments (after-restore) are for break-glass.
+# Whoever deploys executes it with the arguments it has: this role has no run.jobs.runWithOverrides, nor has any other
+# of deploy-ENVIRONMENT@, which may not make a service that runs as this account either (modules/project, `jobs`). Other
+# arguments (after-restore) are for break-glass; and for tofu-platform@, which makes the job.
 resource "google_cloud_run_v2_job_iam_member" "deployer" {
   for_each = var.deployer == null ? {} : { deployer = var.deployer }
 

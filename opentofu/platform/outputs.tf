@@ -11,6 +11,8 @@ output "platform" {
       url             = module.records.url
       ca              = module.records.ca
       max_connections = module.records.max_connections
+      # Whether one follows: what was promoted does not. services watches how far it is behind.
+      replica = try(!var.records.replica.promoted, false)
     }
     seats    = { url = module.seats.url, ca = module.seats.ca }
     signer   = { root_key = module.signer.root_key, root_key_next = module.signer.root_key_next }

@@ -8,6 +8,11 @@ module "network" {
   depends_on = [module.project]
 }
 
+locals {
+  # What Cloud SQL calls the multi-regions of Cloud KMS.
+  backup_locations = { us = "us", europe = "eu", asia = "asia" }
+}
+
 module "records" {
   source = "../modules/records"
 
@@ -15,11 +20,12 @@ module "records" {
   region          = var.region
   network         = module.network.network
   instances       = var.records.instances
+  released        = var.records.released
   active          = var.records.active
   tier            = var.records.tier
   ha              = var.records.ha
   max_connections = var.records.max_connections
-  backup_location = var.kms_location
+  backup_location = local.backup_locations[var.kms_location]
   replica         = var.records.replica
   users           = local.users.records
   keep            = var.keep

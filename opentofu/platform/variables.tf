@@ -21,6 +21,11 @@ variable "region" {
 variable "kms_location" {
   description = "The multi-region of the root key and of backups: us, europe or asia."
   type        = string
+
+  validation {
+    condition     = contains(keys(local.backup_locations), var.kms_location)
+    error_message = "kms_location is us, europe or asia: elsewhere there are no backups that outlive a region."
+  }
 }
 
 variable "image" {
@@ -58,17 +63,26 @@ variable "ranges" {
 }
 
 variable "records" {
-  description = "The database, as in modules/records. `instances`, `active` and `replica` change for a restore."
+  description = <<-EOT
+    The database, as in modules/records. `instances`, `released`, `active` and `replica` change for a restore.
+  EOT
   type = object({
     tier            = string
     ha              = bool
     max_connections = number
-    instances       = optional(map(object({ clone_of = optional(string), at = optional(string) })), { a = {} })
     active          = optional(string, "a")
+    released        = optional(set(string), [])
+    instances = optional(map(object({
+      clone_of = optional(string)
+      at       = optional(string)
+      keep     = optional(bool, true)
+      inherits = optional(bool)
+    })), { a = {} })
     replica = optional(object({
       region   = string
       of       = optional(string, "a")
       promoted = optional(bool, false)
+      keep     = optional(bool, true)
     }))
   })
 }
@@ -107,7 +121,10 @@ variable "identity" {
 }
 
 variable "client_secrets" {
-  description = "Identity provider to the secret of our OAuth client there. From TF_VAR_client_secrets, never a file."
+  description = <<-EOT
+    Identity provider to the secret of our OAuth client there, for the apply that makes it; later ones ignore it. From
+    TF_VAR_client_secrets, never a file.
+  EOT
   type        = map(string)
   default     = {}
   sensitive   = true

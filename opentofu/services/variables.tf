@@ -1,7 +1,8 @@
 variable "platform" {
   description = <<-EOT
     What the root platform made: `deploy` writes its outputs to platform.auto.tfvars.json. `accounts`: function to
-    e-mail; `records.url`: without a user; `secrets`: variable to secret and version; `topics`: name to id.
+    e-mail; `records.url`: without a user; `records.replica`: whether one in another region follows; `secrets`: variable
+    to secret and version; `topics`: name to id.
   EOT
   type = object({
     project  = string
@@ -10,7 +11,7 @@ variable "platform" {
     network  = string
     subnet   = string
     accounts = map(string)
-    records  = object({ url = string, ca = string, max_connections = number })
+    records  = object({ url = string, ca = string, max_connections = number, replica = optional(bool) })
     seats    = object({ url = string, ca = string })
     signer   = object({ root_key = string, root_key_next = optional(string) })
     secrets  = map(object({ secret = string, version = string }))
@@ -190,12 +191,11 @@ variable "watch" {
   description = <<-EOT
     Whom an alert is told to and where it says what to do (module watch). `docs_url`: the page docs/DEPLOYING.md as it
     is published; `channels` and `made_by_hand`: people by urgency; `deployers`: accounts that may change the cloud
-    without an alert; `replica`: whether PostgreSQL has a replica in another region. Null: nothing is watched.
+    without an alert. Null: nothing is watched.
   EOT
   type = object({
     docs_url          = string
     dead_subscription = optional(string, "dead")
-    replica           = optional(bool, false)
     deployers         = optional(set(string), [])
 
     channels = map(object({

@@ -8,7 +8,7 @@ module "watch" {
   functions       = { for name, size in local.sizes : name => { max = size.max } }
   max_connections = var.platform.records.max_connections
   subscriptions   = { reap = module.push.subscriptions["reap"], dead = each.value.dead_subscription }
-  replica         = each.value.replica
+  replica         = coalesce(var.platform.records.replica, false)
   deployers       = each.value.deployers
   channels        = each.value.channels
   made_by_hand    = each.value.made_by_hand

@@ -12,6 +12,7 @@ What each job printed is kept whole below target/tests, and printed if it fails.
 """
 
 import argparse
+import contextlib
 import os
 import queue
 import re
@@ -33,6 +34,7 @@ from schedule import Schedule
 LOGS = ROOT / "target/tests"
 SUPERVISE = Path(__file__).with_name("supervise.py")
 SLOWEST = 10
+NOTICE_SECONDS = 0.5
 # Seconds that a job may be known to take to be run by --quick.
 QUICK = 20
 # `test name ... ok <1.234s>`, and pytest's `1.23s call     test_x.py::name`.
@@ -110,7 +112,7 @@ def run_all(all_jobs: list[Job]) -> list[Result]:
         while schedule.waiting or schedule.running:
             for job in schedule.take():
                 threading.Thread(target=lambda job=job: ended.put(running.run(job)), daemon=True).start()
-            result = ended.get()
+            result = next_of(ended)
             schedule.end(result.job)
             results.append(result)
             if result.status != 0:
@@ -119,6 +121,13 @@ def run_all(all_jobs: list[Job]) -> list[Result]:
     finally:
         running.stop()
     return results
+
+
+def next_of(ended: "queue.SimpleQueue[Result]") -> Result:
+    """The next one. A signal that comes just before a wait begins does not interrupt it, and is noticed after it: so no wait is a long one."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ended.get(timeout=NOTICE_SECONDS)
 
 
 def slowest_tests(results: list[Result]) -> list[tuple[float, str]]:

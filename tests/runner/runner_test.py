@@ -160,6 +160,28 @@ class Stopped(unittest.TestCase):
             with self.assertRaises(ProcessLookupError):
                 os.kill(int(pid.read_text()), 0)
 
+    def test_a_job_is_stopped_by_a_signal_that_interrupts_no_wait(self) -> None:
+        """Another thread receives it. One that comes just before a wait begins interrupts it as little, by bad luck alone."""
+        with tempfile.TemporaryDirectory() as folder:
+            begun, report = Path(folder) / "begun", Path(folder) / "used"
+            code = (
+                "import os, signal, supervise, sys, threading, time\n"
+                "def send():\n"
+                f"    while not os.path.exists({str(begun)!r}):\n"
+                "        time.sleep(0.01)\n"
+                "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+                "threading.Thread(target=send, daemon=True).start()\n"
+                f"sys.exit(supervise.main({str(report)!r}, ['sh', '-c', 'touch {begun}; exec sleep 60']))\n"
+            )
+            command = [sys.executable, "-c", code]
+            supervisor = subprocess.Popen(command, cwd=Path(__file__).parent, start_new_session=True)
+            try:
+                self.assertEqual(supervisor.wait(20), 128 + signal.SIGTERM)
+            finally:
+                if supervisor.poll() is None:
+                    os.killpg(supervisor.pid, signal.SIGKILL)
+                    supervisor.wait()
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -10,6 +10,7 @@ Must be started as the leader of a session of its own. Asked to stop, or when wh
 import ctypes
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -44,11 +45,23 @@ def children() -> list[int]:
 
 
 def wait_for(command: int) -> int:
-    """Waits for the command, and for each orphan as it ends: a dead process that nobody waits for would seem to be alive."""
+    """Waits for the command, and for each orphan as it ends: a dead process that nobody waits for would seem to be alive.
+
+    Python runs handlers between two instructions, and a signal that comes just before os.wait() begins does not interrupt it: it would be
+    noticed when the command ends. So this waits for a pipe, into which each signal is written at once.
+    """
+    noticed, written = os.pipe()
+    for end in (noticed, written):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        process, status = os.wait()
+        process, status = os.waitpid(-1, os.WNOHANG)
         if process == command:
             return os.waitstatus_to_exitcode(status)
+        if process == 0:
+            select.select([noticed], [], [])
+            os.read(noticed, 4096)
 
 
 def wait_for_the_rest() -> None:

@@ -26,7 +26,7 @@ async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_wi
     let world = World::with_seats(2).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     assert!(world.suspend().await);
-    assert!(!world.suspend().await, "it is already");
+    assert!(!world.suspend().await, "the license is suspended already");
     let told = beat(&world.moves, &a_seat).await;
     assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
@@ -102,7 +102,7 @@ async fn growing_gives_new_seats_at_once_and_brings_retired_ones_back_first() {
     world.machine("b").seated(&world.moves).await;
     world.machine("c").seated(&world.moves).await;
     world.machine("d").turned_away(&world.moves).await;
-    assert_eq!(world.count("select count(*) from seats").await, 5, "the world began with five rows");
+    assert_eq!(world.count("select count(*) from seats").await, 5, "the pool began with five seats");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     b.seated(&world.moves).await;
     a.restarted().seated(&world.moves).await;
     world.pass(Duration::from_secs(3601));
-    // The records' clock is real time: they still know the old key, once; the copy does not, and has the last word.
+    // The clock of PostgreSQL is the real one, so it still knows the old key. The copy does not, and it decides.
     assert!(matches!(a.restarted().acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)));
 }
 
@@ -127,7 +127,7 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &license_tests::world::peppers());
     world.seat_management.steps().cut(license_core::protocol::steps::Step::Change);
     unavailable(world.seat_management.rotate_key(&act, license, rotation(0), peppers).await);
-    // The records alone are asked again: they answer the key that was made, and Redis still is not told.
+    // PostgreSQL alone is asked again. It answers the key that was made, and Redis still does not know it.
     let key = world.management.rotate_key(&act, license, rotation(0), peppers).await.unwrap().key;
     let mut b = world.machine("b");
     b.key = key;
@@ -228,7 +228,8 @@ async fn a_grace_longer_than_certificates_allow_is_cut_and_not_refused() {
 #[tokio::test]
 async fn kicking_an_empty_seat_costs_nobody_a_wait() {
     let world = World::with_seats(1).await;
-    // As operators do it where the management API is out of reach (docs/OPERATING.md, section 5): the API ends sessions, not seats.
+    // As operators do it where the management API is out of reach (docs/OPERATING.md, section 5): the API ends
+    // sessions, not seats.
     let epoch: Option<i64> = sqlx::query_scalar("select kick_seat($1, $2, 0, false, 'an operator')")
         .bind(world.license.tenant.0)
         .bind(world.license.pool_id.0)
@@ -261,7 +262,11 @@ async fn a_rotation_asked_for_twice_with_one_key_is_one_rotation_and_of_a_foreig
     assert_eq!((first.key.reveal(), first.old_until), (again.key.reveal(), again.old_until));
     assert_eq!(world.count("select count(*) from license_keys").await, 2);
     world.rotate_key(0).await;
-    assert_eq!(world.count("select count(*) from license_keys").await, 3, "without it each is another");
+    assert_eq!(
+        world.count("select count(*) from license_keys").await,
+        3,
+        "without the idempotency key each request is another rotation"
+    );
     let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
     let refused = world.seat_management.rotate_key(&world.act(), nobody, rotation(0), peppers).await;
     assert_eq!(refusal(refused), ChangeRefusal::NotFound);
@@ -298,7 +303,7 @@ async fn a_drained_pool_full_of_dead_holders_serves_who_comes() {
     assert_eq!(world.count("select count(*) from seats where not retired").await, 1);
 }
 
-/// Has the copy rebuilt after a change, taking nothing.
+/// Has the copy rebuilt after a change, by an acquire that is refused.
 async fn alive_again(world: &World) {
     world.machine("nobody").turned_away(&world.moves).await;
 }
@@ -308,7 +313,7 @@ async fn after_a_restore_holders_go_on_and_nobody_else_sits_down_before_every_ol
     let world = World::with_seats(2).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     let lease = world.timing.rebuild_lease_ms();
-    // What was restored knows of a. Since then a's machine may have gone, and its seat may be somebody else's.
+    // The restored database shows a as a holder. Since the backup a may have released, and another may have its seat.
     let mut truth = world.truth().await;
     sqlx::query("set role owner").execute(&mut truth).await.unwrap();
     let restored = sqlx::query("select after_restore(make_interval(secs => $1))").bind(lease as f64 / 1000.0);
@@ -318,11 +323,11 @@ async fn after_a_restore_holders_go_on_and_nobody_else_sits_down_before_every_ol
     alive(&world.moves, &a_seat).await;
     for machine in [world.machine("b"), world.machine("a").restarted(), world.machine("a")] {
         let AcquireOutcome::Refused(AcquireRefusal::Full(full)) = machine.acquire(&world.moves).await else {
-            panic!("nobody sits down yet")
+            panic!("no machine may take a seat yet")
         };
-        assert!(full.next_lease_end_ms > full.now_ms, "and is told until when: {full:?}");
+        assert!(full.next_lease_end_ms > full.now_ms, "the refusal says until when: {full:?}");
     }
-    // Another rebuild does not begin the wait anew.
+    // Another rebuild does not start the wait again.
     world.pass(Duration::from_millis(lease as u64 / 2));
     world.flush().await;
     alive(&world.moves, &a_seat).await;

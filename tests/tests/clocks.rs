@@ -9,7 +9,7 @@ use license_tests::{
 };
 use std::time::Duration;
 
-/// Open sessions in the records.
+/// Counts the open sessions in PostgreSQL.
 const OPEN: &str = "select count(*) from sessions where ended_at is null";
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn one_wrong_clock_takes_no_seat_away() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     let b = world.machine("b");
-    // Redis an hour ahead.
+    // The clock of Redis is an hour ahead.
     world.clock.set_redis_ahead_ms(hour);
     b.turned_away(&world.moves).await;
     let sibling = world.machine("a").seated(&world.moves).await;
@@ -27,7 +27,7 @@ async fn one_wrong_clock_takes_no_seat_away() {
     assert_eq!(world.sweep().await.seats, 0);
     alive(&world.moves, &a_seat).await;
 
-    // One service an hour ahead.
+    // The clock of one service is an hour ahead.
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     let wrong = world.clock.independent_fake();
@@ -97,7 +97,8 @@ async fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service
     alive(&world.moves, &a_seat).await;
 }
 
-/// One machine whose clock is put elsewhere, by steps with a question after each, while Redis reads the same clock. `idle`: nobody asks meanwhile.
+/// Moves the clock that both a service and Redis read, in steps, with an acquire after each of them. `idle`: without
+/// these acquires.
 async fn set_elsewhere(steps: &[i64], idle: bool) {
     let world = World::with_seats(2).await;
     let (a, dead) = (world.machine("a"), world.machine("dead"));
@@ -118,7 +119,7 @@ async fn set_elsewhere(steps: &[i64], idle: bool) {
     }
     assert_eq!(world.sweep().await.seats, 0);
     alive(&asked, &a_seat).await;
-    // Who lives goes on, and the dead machine's seat comes free within one lease and the time of a heartbeat.
+    // A live machine keeps its seat, and the dead machine's is free after one lease and the time of a heartbeat.
     for _ in 0..5 {
         world.pass(world.timing.heartbeat);
         alive(&asked, &a_seat).await;
@@ -163,7 +164,7 @@ async fn a_redis_clock_years_ahead_for_one_heartbeat_leases_no_seat_for_years() 
         world.clock.set_redis_ahead_ms(decade);
         alive(&world.moves, &a_seat).await;
         world.clock.set_redis_ahead_ms(0);
-        // Who comes after it was put right is not told a lease of years either.
+        // A machine that comes after the clock was put right receives no lease of years either.
         world.machine("b").seated(&world.moves).await;
         let c = world.machine("c");
         c.turned_away(&world.moves).await;
@@ -181,7 +182,8 @@ async fn a_redis_clock_that_was_ahead_by_an_hour_keeps_no_unfinished_ending_wait
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.clock.set_redis_ahead_ms(3_600_000);
-    world.moves.steps().cut(Step::Release); // claimed in Redis, at a time that has not come; the records never hear of it
+    // The session is claimed in Redis, at a time that has not come, and PostgreSQL does not hear of it.
+    world.moves.steps().cut(Step::Release);
     world.moves.release(&open(&a_seat)).await.unwrap_err();
     world.clock.set_redis_ahead_ms(0);
     world.pass(Duration::from_millis(world.timing.reclaim_after_ms() as u64 + 1));
@@ -189,8 +191,9 @@ async fn a_redis_clock_that_was_ahead_by_an_hour_keeps_no_unfinished_ending_wait
     assert_eq!(world.count(OPEN).await, 0);
 }
 
-/// Redis cannot write for ten minutes and comes back with its clock behind by as much, as a machine does that was paused. Whoever sits down or
-/// asks then is given a lease that holds when the clock is put right.
+/// Redis cannot write for ten minutes and comes back with its clock behind by as much, as a machine does that was
+/// paused. A client that takes a seat or sends a heartbeat then receives a lease that holds when the clock is put
+/// right.
 #[tokio::test]
 async fn a_lease_given_by_a_redis_that_came_back_with_its_clock_behind_holds_when_it_is_put_right() {
     let away = Duration::from_secs(600);

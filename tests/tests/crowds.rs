@@ -19,7 +19,7 @@ use license_tests::{
 };
 use std::time::Duration;
 
-/// Six a minute, three at once: one every ten seconds.
+/// Six new sessions a minute, three of them at once: one every ten seconds.
 const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 const BOTH: PoolRates = PoolRates { acquire: Some(RATE), license: Some(RATE), heartbeat: None };
 const LICENSE: PoolRates = PoolRates { acquire: None, ..BOTH };
@@ -30,7 +30,7 @@ async fn of(seats: u32, processes: u32, rates: PoolRates) -> (World, SeatProtoco
     (world, moves)
 }
 
-/// Refused for the license, with its limit, and how many ms to wait.
+/// Asserts that an acquire was refused by the rate limit of the license, and answers how many ms the client is to wait.
 #[track_caller]
 fn waits(outcome: &AcquireOutcome, rate: RateLimit) -> u64 {
     match outcome {
@@ -42,11 +42,11 @@ fn waits(outcome: &AcquireOutcome, rate: RateLimit) -> u64 {
             assert_eq!(*its, rate);
             *wait_ms
         }
-        other => panic!("too many new sessions, not {other:?}"),
+        other => panic!("the license has too many new sessions, and the answer is {other:?}"),
     }
 }
 
-/// Takes a seat as somebody nobody knows, and gives it back.
+/// Takes a seat as a machine that was not seen before, and gives it back.
 async fn pass_through(world: &World, moves: &SeatProtocol, name: &str) {
     let seat = world.machine(name).seated(moves).await;
     release(moves, &seat).await;
@@ -64,7 +64,7 @@ async fn a_class_of_forty_starts_all_it_may_at_once_behind_one_address_and_again
             machine.restarted().seated(&moves).await;
         }
     }
-    // All turns are taken: retries are no new sessions.
+    // The rate limit allows no further session now. Retries are allowed, because they are no new sessions.
     for machine in &machines {
         assert!(machine.seated(&moves).await.renewed);
     }
@@ -97,18 +97,18 @@ async fn who_takes_seats_under_ever_new_names_is_refused_and_who_holds_a_seat_is
     for n in 0..20 {
         assert_eq!(waits(&world.machine(&format!("more-{n}")).acquire(&moves).await, limit), 5_000);
     }
-    // Another instance counts with it.
+    // A second instance counts by the same limit.
     let other = world.instance_limited(LICENSE).await;
     assert_eq!(waits(&world.machine("elsewhere").acquire(&other).await, limit), 5_000);
-    assert_eq!(plans.take().len(), 0, "PostgreSQL was asked nothing");
+    assert_eq!(plans.take().len(), 0, "refusing asks PostgreSQL nothing");
     drop(plans);
-    // Whoever has a seat keeps it, repeats itself, starts again and leaves.
+    // A holder keeps its seat, may repeat its acquire, start again and release.
     alive(&moves, &seat).await;
     assert!(holder.seated(&moves).await.renewed);
     let second = holder.restarted().seated(&moves).await;
     release(&moves, &second).await;
     assert_eq!(world.count(sessions).await, before + 1);
-    // What it began counted all the same: the next one waits for that too.
+    // The session that it began counted all the same, so the next machine waits for it too.
     assert_eq!(waits(&world.machine("next").acquire(&moves).await, limit), 10_000);
     world.pass(Duration::from_secs(10));
     pass_through(&world, &moves, "next").await;
@@ -123,7 +123,7 @@ async fn the_turns_are_the_licenses_own_and_nobody_elses() {
         pass_through(&world, &moves, &format!("name-{n}")).await;
     }
     assert_eq!(waits(&world.machine("more").acquire(&moves).await, RATE), 10_000);
-    // As fine as the seats are many: three of them share a turn's ten seconds.
+    // The limit is for each seat: with three seats, a new session is allowed three times as often as every ten seconds.
     let three = World::shaped(Shape { seats: 3, processes: 1, ..Shape::default() }).await;
     let moves = three.instance_limited(LICENSE).await;
     for n in 0..9 {
@@ -146,7 +146,7 @@ async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
         for _ in 0..6 {
             world.pass(Duration::from_secs(10));
             for machine in &loops {
-                // As often as a machine may at all.
+                // As often as the limit of one machine allows.
                 release(&moves, &machine.restarted().seated(&moves).await).await;
                 assert!(matches!(
                     machine.restarted().acquire(&moves).await,
@@ -169,7 +169,7 @@ async fn whatever_a_holder_begins_on_its_seat_makes_others_wait_for_no_more_than
         let more = holder.restarted().seated(&moves).await;
         release(&moves, &more).await;
     }
-    // Twice six turns of five seconds are taken, and six may be taken at once.
+    // Twelve sessions count, at five seconds each, and six may begin at once.
     let waited = waits(&world.machine("next").acquire(&moves).await, RateLimit { per_minute: 12, burst: 6 });
     assert_eq!(waited, 35_000);
     world.pass(Duration::from_millis(waited));
@@ -199,7 +199,7 @@ async fn the_answer_names_the_limit_and_when_to_come_back() {
     assert_eq!(header("retry-after"), "5");
     assert_eq!((header("ratelimit-policy"), header("ratelimit")), ("\"license\";q=6;w=30", "\"license\";r=0;t=5"));
     assert!(refused.body["detail"].as_str().unwrap().contains("new sessions of this license"), "{}", refused.body);
-    // Who only looks is told what the license has.
+    // Validate, which takes no seat, still answers what the license has.
     let key = front.ask("more")["license_key"].clone();
     front.post(VALIDATE, &serde_json::json!({ "license_key": key })).await.ok(200);
 }

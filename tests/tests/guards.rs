@@ -17,7 +17,7 @@ use license_tests::{
 };
 use std::time::Duration;
 
-/// Open sessions in the records.
+/// Counts the open sessions in PostgreSQL.
 const OPEN: &str = "select count(*) from sessions where ended_at is null";
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
 
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, AcquireOutcome::Refused(AcquireRefusal::Full(_))), "overtaken, not {told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(AcquireRefusal::Full(_))), "it was overtaken: {told:?}");
     alive(&world.moves, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 1);
@@ -85,9 +85,9 @@ async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
 
     goes_on.send(()).unwrap();
     let older = seat(asks.await.unwrap().unwrap());
-    assert_eq!(older.granted.seat, 1, "the paused one joins the seat its machine holds by now");
+    assert_eq!(older.granted.seat, 1, "the paused acquire joins its machine's new seat");
     assert_eq!(world.held().await, [(1, h.holder().to_string())]);
-    assert_eq!(world.count(OPEN).await, 2, "and the newer process keeps its session");
+    assert_eq!(world.count(OPEN).await, 2, "the newer process keeps its session");
     alive(&world.moves, &newer).await;
     alive(&world.moves, &older).await;
 }
@@ -101,7 +101,7 @@ async fn a_promoted_copy_that_missed_a_grant_is_not_trusted() {
     world.sweep().await;
     let before = world.dump().await;
     let a_seat = a.seated(&world.moves).await;
-    // What a replica knows that was promoted before it heard of a.
+    // What a replica contains that was promoted before the grant to machine a reached it.
     world.restore(&before).await;
     world.promote().await;
 
@@ -204,7 +204,8 @@ async fn a_late_heartbeat_before_the_claim_keeps_its_session() {
 
 #[tokio::test]
 async fn an_ended_session_is_never_opened_again() {
-    // A copy of a's acquire is renewed with a newer ticket and paused; a releases; the copy must not reopen the session.
+    // A repeated acquire of machine a draws a newer ticket and is paused, and a releases its seat meanwhile. The
+    // repeated acquire must not open the session again.
     let world = World::with_seats(1).await;
     let first = world.instance().await;
     let a = world.machine("a");
@@ -216,7 +217,7 @@ async fn an_ended_session_is_never_opened_again() {
     release(&world.moves, &a_seat).await;
     goes_on.send(()).unwrap();
     let late = seat(copy.await.unwrap().unwrap());
-    assert_ne!(late.granted.session, a_seat.granted.session, "an id is written once");
+    assert_ne!(late.granted.session, a_seat.granted.session, "an ended id is not used again");
     gone(&world.moves, &a_seat, "released").await;
     alive(&world.moves, &sibling).await;
 }
@@ -248,7 +249,7 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
     world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
     let late = [license_core::seat_store::SeatToFree { seat: 0, seq: 2, retired: false }];
     seats.free(pool, 1, &late, &[]).await.unwrap();
-    assert_eq!(world.sweep_until_quiet().await, 1, "the claim of b's seat is still there to be finished");
+    assert_eq!(world.sweep_until_quiet().await, 1, "a sweep finishes the claim of b's seat");
     assert_eq!(world.held().await, []);
 }
 
@@ -294,7 +295,7 @@ async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
     let world = World::with_seats(1).await;
     let a = world.machine("a");
     let a_seat = a.seated(&world.moves).await;
-    // Ended in the records alone, as nothing of ours would leave it: a copy that counts it in is wrong.
+    // The session is ended in PostgreSQL alone, which no operation of ours does. A copy that still counts it is wrong.
     sqlx::query("update sessions set ended_at = now(), end_reason = 'expired'")
         .execute(&mut world.truth().await)
         .await
@@ -321,7 +322,7 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
     let a_seat = a.seated(&other).await;
     world.restore(&before).await;
     world.promote().await;
-    // The old connection lives on; what it is told is not believed.
+    // The old connection stays open, and the id that was read over it is not believed any more.
     world.moves.acquire(&world.machine("b").request()).await.unwrap_err();
     world.machine("b").turned_away(&world.moves).await;
     alive(&world.moves, &a_seat).await;
@@ -344,7 +345,8 @@ async fn a_redis_that_may_drop_live_seats_is_not_ready() {
 
 #[tokio::test]
 async fn no_script_is_sent_over_an_old_connection() {
-    // A deposed primary can be spoken to only so long after a failover: DRAIN covers it.
+    // After a failover a deposed primary can be reached over an old connection for a while. The drain is longer than
+    // that.
     let world = World::with_seats(1).await;
     let young = LeaseTiming { max_connection_age: Duration::from_millis(50), ..world.timing };
     let seats = |timing| {
@@ -364,14 +366,14 @@ async fn no_script_is_sent_over_an_old_connection() {
     let before = connections().await;
     let until = std::time::Instant::now() + Duration::from_secs(5);
     while connections().await < before + 3 {
-        assert!(std::time::Instant::now() < until, "connections are replaced");
+        assert!(std::time::Instant::now() < until, "old connections are replaced");
         young.invalidate(&world.license.pool, 0).await.unwrap();
     }
     let before = connections().await;
     for _ in 0..100 {
         old.invalidate(&world.license.pool, 0).await.unwrap();
     }
-    assert_eq!(connections().await, before, "a young one is kept");
+    assert_eq!(connections().await, before, "a young connection is kept");
 }
 
 #[tokio::test]
@@ -390,6 +392,6 @@ async fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in
     assert!(world.seats().rebuild(pool, &nonce, &snapshot).await.unwrap());
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.forget("h").await;
-    assert!(!world.seats().rebuild(pool, &nonce, &snapshot).await.unwrap(), "the same bytes, delivered twice");
+    assert!(!world.seats().rebuild(pool, &nonce, &snapshot).await.unwrap(), "a rebuild counts once");
     alive(&world.moves, &a_seat).await;
 }

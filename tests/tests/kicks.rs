@@ -70,26 +70,26 @@ async fn with_force_a_kicked_seat_is_free_at_once() {
 async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_over() {
     let timing = LeaseTiming::with_ttl(Duration::from_secs(86_400));
     let world = World::shaped(Shape { seats: 1, timing, ..Shape::default() }).await;
-    // No token is as long in a test's world: the seat is taken all the same.
+    // No token may last that long in these tests, so the acquire fails. Redis has given the seat all the same.
     world.moves.acquire(&world.machine("a").request()).await.unwrap_err();
     assert!(world.kick(0, false).await);
     world.machine("b").turned_away(&world.moves).await;
     let mut redis = world.redis().await;
     let left: i64 = redis::cmd("PTTL").arg(world.key("z")).query_async(&mut redis).await.unwrap();
-    assert!(left > world.timing.rebuild_lease_ms(), "nobody holds a seat, and the copy goes in {left} ms");
+    assert!(left > world.timing.rebuild_lease_ms(), "nobody holds a seat, and the copy expires in {left} ms");
     world.sweep().await;
     let left: i64 = redis::cmd("PTTL").arg(world.key("z")).query_async(&mut redis).await.unwrap();
-    assert!(left > world.timing.rebuild_lease_ms(), "after a sweep the copy goes in {left} ms");
+    assert!(left > world.timing.rebuild_lease_ms(), "after a sweep the copy expires in {left} ms");
 }
 
-/// The records did not learn that a kicked seat was taken once it was free again, and the machine that took it is gone.
+/// A kicked seat was taken once it was free again, PostgreSQL did not learn of it, and the machine that took it died.
 #[derive(Clone, Copy, Debug)]
 enum Taken {
-    /// Its lease goes on.
+    /// Its lease has not ended.
     Now,
     /// Its lease is over.
     LongAgo,
-    /// Its lease is over, and the reaper that claimed it died before it told the records.
+    /// Its lease is over, and the reaper that claimed it died before it told PostgreSQL.
     AndClaimed,
 }
 
@@ -106,7 +106,7 @@ async fn a_seat_that_has_waited() -> World {
     world
 }
 
-/// Somebody makes a change that concerns no seat.
+/// Changes the license in a way that concerns no seat.
 async fn edit(world: &World) {
     assert!(world.suspend().await && world.resume().await);
 }
@@ -165,7 +165,11 @@ async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_ar
     }
     assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 1);
     world.sweep().await;
-    assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 0, "its wait is over");
+    assert_eq!(
+        world.count("select count(*) from seats where hold_until is not null").await,
+        0,
+        "the quarantine of that seat is over"
+    );
     assert_eq!(world.machine("comes").seated(&world.moves).await.granted.seat, kicked.granted.seat);
     world.assert_no_drift().await;
 }

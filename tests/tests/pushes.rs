@@ -42,7 +42,7 @@ fn key() -> &'static KeyPair {
     KEY.get_or_init(|| KeyPair::generate(KeySize::Rsa2048).unwrap())
 }
 
-/// Keeps what was published, or is away.
+/// A publisher that keeps what was published, or refuses it as one that cannot be reached.
 #[derive(Default)]
 struct Kept {
     messages: Mutex<Vec<(Topic, Message)>>,
@@ -130,16 +130,16 @@ async fn a_tick_asks_for_no_more_than_there_is_to_do() {
         asked.iter().map(|message| serde_json::from_slice::<SweepShare>(&message.data).unwrap()).collect::<Vec<_>>()
     };
     sqlx::Executor::execute(&mut endpoint.world.truth().await, "update pools set changed_at = null").await.unwrap();
-    // Nobody sits, but it is to be told that the organization was made.
+    // No seat is held, but the event that the organization was created waits to be published.
     assert_eq!(tick().await, [SweepShare::default()]);
     assert_eq!(endpoint.push("/reap", Message::reap(&SweepShare::default())).await, 204);
     assert!(endpoint.events().iter().any(|event| event.kind == "organization.created"));
-    // Nothing held, nothing waiting.
+    // No seat is held and no event waits.
     assert_eq!(tick().await, []);
     let seat = endpoint.world.machine("a").seated(&endpoint.world.moves).await;
     assert_eq!(tick().await, [endpoint.world.share()]);
     license_tests::client::release(&endpoint.world.moves, &seat).await;
-    // How many held a seat in the last minute is told although nobody does any more.
+    // The most seats that were held in the last minute are told although no seat is held any more.
     assert_eq!(endpoint.reap().await, 204);
     let usage: Vec<Event> = endpoint.events().into_iter().filter(|event| event.kind == "usage").collect();
     assert_eq!(usage.iter().map(|event| &event.payload["peak"]).collect::<Vec<_>>(), [1]);
@@ -168,7 +168,7 @@ async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
     let late =
         Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     assert_eq!(endpoint.reap().await, 204);
-    // How a pool was used is counted by the sweep itself and added up by whoever reads it.
+    // Each sweep publishes how a pool was used. Subscribers add that up, so it may come more than once.
     let happened = |kind: &String| kind != "usage";
     let kinds = || endpoint.events().into_iter().map(|event| event.kind).filter(happened).collect::<Vec<_>>();
     let once = kinds();
@@ -176,7 +176,7 @@ async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
         assert_eq!(endpoint.push("/tick", Message::tick()).await, 204);
         assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), late.clone()).await, 204);
     }
-    assert_eq!(kinds(), once, "nothing happened twice");
+    assert_eq!(kinds(), once, "no event was written twice");
     let seat = a.restarted().seated(&endpoint.world.moves).await;
     assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), late).await, 204);
     license_tests::client::alive(&endpoint.world.moves, &seat).await;
@@ -238,9 +238,9 @@ async fn a_share_that_cannot_be_swept_keeps_no_event_from_being_published() {
     let endpoint = Endpoint::new().await;
     endpoint.world.machine("a").seated(&endpoint.world.moves).await;
     let mut truth = endpoint.world.truth().await;
-    // The records answer, but not what pools there are.
+    // PostgreSQL answers, but not the question which pools there are.
     sqlx::Executor::execute(&mut truth, "revoke select on licenses from reaper").await.unwrap();
-    assert_eq!(endpoint.reap().await, 503, "not acknowledged: it comes again");
+    assert_eq!(endpoint.reap().await, 503, "the push is not acknowledged, so it comes again");
     assert!(endpoint.events().iter().any(|event| event.kind == "seat.granted"));
     assert_eq!(endpoint.world.count("select count(*) from outbox where published_at is null").await, 0);
 }

@@ -1,4 +1,5 @@
-//! One pool, several instances that find it cold: one of them rebuilds it, however long it takes, and the others wait or take over.
+//! One pool, several instances that find it cold: one of them rebuilds it, however long it takes, and the others wait
+//! or take over.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
@@ -20,12 +21,12 @@ use sqlx::Executor;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Held by nobody that asks: what makes a rebuild large.
+/// Seats held by machines that send nothing. They make a rebuild large.
 const HELD: u32 = 100_000;
 /// Machines that ask while the pool is being rebuilt.
 const ASKING: usize = 24;
 
-/// A pool of `held` seats that are held and some that are free, and three instances of the functions.
+/// A pool with `held` seats that are held and some that are free, and three instances of the services.
 async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
     let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
     world
@@ -46,7 +47,7 @@ async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
     (world, instances)
 }
 
-/// Asks as a client does: again after a 503.
+/// Acquires as a client does, which asks again after a 503.
 async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> LeasedSeat {
     loop {
         match moves.acquire(&machine.request()).await {
@@ -56,8 +57,8 @@ async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> LeasedSea
     }
 }
 
-/// After a failover every rebuild takes so much longer; answers how long the slowest machine waited, how long one rebuild took, and how many
-/// epochs it cost.
+/// Makes every rebuild take longer by `slow`, as after a failover. Answers how long the slowest machine waited, how
+/// long one rebuild took, and by how much the epoch rose.
 async fn after_a_failover(world: &World, instances: &[SeatProtocol; 3], slow: Duration) -> (Duration, Duration, i64) {
     for moves in instances {
         moves.steps().delay(Step::RebuildPool, slow);
@@ -77,7 +78,7 @@ async fn after_a_failover(world: &World, instances: &[SeatProtocol; 3], slow: Du
     }
     let waited = asking.join_all().await;
     let epochs = world.epoch().await - before;
-    // One rebuild by itself, with nobody beside it.
+    // One rebuild, with no other request beside it.
     world.flush().await;
     let alone = Instant::now();
     seated_in_the_end(&instances[0], &world.machine("alone")).await;
@@ -111,7 +112,7 @@ async fn a_rebuilder_that_died_is_taken_over_from_and_whoever_waits_is_seated() 
         asking.spawn(async move { seated_in_the_end(&moves, &machine).await });
     }
     asking.join_all().await;
-    assert_eq!(world.epoch().await - before, 1, "one of the others rebuilt it, once");
+    assert_eq!(world.epoch().await - before, 1, "one of the other instances rebuilt the copy, once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,7 +127,7 @@ async fn a_rebuild_goes_on_when_the_request_that_began_it_has_given_up() {
     let before = world.epoch().await;
     goes_on.send(()).unwrap();
     seated_in_the_end(&instances[1], &world.machine("second")).await;
-    assert_eq!(world.epoch().await, before, "nobody had to begin another");
+    assert_eq!(world.epoch().await, before, "no other rebuild was begun");
 }
 
 #[tokio::test]
@@ -138,13 +139,13 @@ async fn a_nonce_is_its_rebuilders_alone_and_good_for_one_rebuild() {
     let NonceAnswer::Nonce { nonce, frozen } = seats.request_nonce(pool).await.unwrap() else {
         panic!("a cold pool has a nonce")
     };
-    assert_eq!(seats.request_nonce(pool).await.unwrap(), NonceAnswer::Wait, "one rebuilder");
+    assert_eq!(seats.request_nonce(pool).await.unwrap(), NonceAnswer::Wait, "only one caller may rebuild at a time");
     let (tenant, id) = (world.license.tenant, world.license.pool_id);
     let snapshot = world.service().rebuild_pool(tenant, id, frozen, &world.timing).await.unwrap().unwrap();
     assert!(seats.extend_rebuild_lock(pool, &nonce).await.unwrap());
     assert!(seats.rebuild(pool, &nonce, &snapshot).await.unwrap());
-    assert!(!seats.extend_rebuild_lock(pool, &nonce).await.unwrap(), "it is spent");
-    assert!(!seats.rebuild(pool, &nonce, &snapshot).await.unwrap(), "and good for no second one");
+    assert!(!seats.extend_rebuild_lock(pool, &nonce).await.unwrap(), "the nonce was used and extends no lock");
+    assert!(!seats.rebuild(pool, &nonce, &snapshot).await.unwrap(), "the nonce is good for no second rebuild");
     alive(&world.moves, &a_seat).await;
 }
 
@@ -161,7 +162,8 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
     assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
 }
 
-/// A database that lost its latest commits counts its epochs up to that of a copy which another history made: it says nothing of this one.
+/// A database that lost its latest commits reaches an epoch again that a copy of the lost history has. The copy says
+/// nothing about the present one.
 #[tokio::test]
 async fn a_copy_from_ahead_of_the_records_is_not_kept_when_they_come_to_its_epoch() {
     let world = World::with_seats(1).await;
@@ -180,7 +182,7 @@ async fn a_copy_from_ahead_of_the_records_is_not_kept_when_they_come_to_its_epoc
     let b = world.machine("b");
     world.seats().invalidate(&world.license.pool, 1_000_000).await.unwrap();
     b.turned_away(&world.moves).await;
-    // Whoever the records show may have been answered by anybody: a full lease.
+    // Any instance may have answered the holder that PostgreSQL shows, so its seat waits for a full lease.
     world.pass(world.timing.ttl);
     b.turned_away(&world.moves).await;
     world.pass(

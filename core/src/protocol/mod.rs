@@ -11,7 +11,6 @@
 //! * `answer.rs`: what is signed
 //! * `rebuild.rs`: the repair of a copy in Redis
 //! * `reap.rs`, `publish.rs`, `history.rs`: the operations of the reaper
-//! * `manage/`: the operations that people ask for
 //! * `ttl_cache.rs`, `deadline.rs`: small tools of the operations
 
 pub mod acquire;

@@ -1,10 +1,13 @@
 //! PostgreSQL: the original of everything that is stored.
 //!
-//! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, called as one autocommit
-//! statement ([`Records`]' methods, the hot path). Management changes an organization in a [`TenantTransaction`] with
-//! the tenant set for it alone. Without a tenant are only the vendor's plans and products, the reaper's sweep and
-//! outbox, and the lookups that find out which tenant it is. Behind all of them stand row-level security and what each
-//! role may do at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
+//! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
+//! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
+//! `record_usage`, and `erase_step` for an erasure. Management changes an organization in a [`TenantTransaction`] with
+//! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
+//! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of whoever asks
+//! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
+//! makes an organization. Behind all of them stand row-level security and what each role may do at all
+//! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `login.rs`: how they prove who they are · `connections.rs`:

@@ -16,6 +16,10 @@ run "each_environment_has_its_deployer" {
     error_message = "The registry's name must be known to the plan."
   }
   assert {
+    condition     = var.approvers != null
+    error_message = "Nobody but owners could approve a deploy of prod."
+  }
+  assert {
     condition     = alltrue([for service in google_project_service.used : !service.disable_on_destroy])
     error_message = "Taking this away must not disable Google's services."
   }

@@ -21,7 +21,10 @@ variable "clients" {
 }
 
 variable "client_secrets" {
-  description = "Identity provider to the client's secret. From the environment (TF_VAR_client_secrets), never a file."
+  description = <<-EOT
+    Identity provider to the client's secret, for the apply that makes it; later ones ignore it. From the environment
+    (TF_VAR_client_secrets), never a file.
+  EOT
   type        = map(string)
   default     = {}
   sensitive   = true

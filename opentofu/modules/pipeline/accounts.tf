@@ -65,19 +65,35 @@ resource "google_project_iam_member" "grant" {
   depends_on = [google_service_account.deployer, google_service_account.platform]
 }
 
-# In the build project: to write log lines, to run builds, and to look whether an image was attested.
+# In the build project: to write log lines, to submit and run builds, and to look whether an image was attested.
 resource "google_project_iam_member" "builds" {
-  for_each = merge([
-    for role in local.build_roles : {
-      for name, email in merge(local.deployers, { build = local.builder }) :
-      "${name} ${role}" => { role = role, email = email }
-    }
-  ]...)
+  for_each = merge(
+    merge([
+      for role in local.build_roles : {
+        for name, email in merge(local.deployers, { build = local.builder }) :
+        "${name} ${role}" => { role = role, email = email }
+      }
+    ]...),
+    merge([
+      for role in local.submitter_roles : {
+        for name, email in local.deployers : "${name} ${role}" => { role = role, email = email }
+      }
+    ]...),
+  )
 
   project    = var.project
   role       = each.value.role
   member     = "serviceAccount:${each.value.email}"
   depends_on = [google_service_account.deployer, google_service_account.builder]
+}
+
+# A person approves what is deployed to prod, and looks at builds to do so.
+resource "google_project_iam_member" "approvers" {
+  for_each = var.approvers == null ? {} : { approvers = var.approvers }
+
+  project = var.project
+  role    = "roles/cloudbuild.builds.approver"
+  member  = "group:${each.value}"
 }
 
 # An environment starts the build of the image.

@@ -4,6 +4,9 @@ locals {
   buckets = merge(
     { for name in local.names : "state-${name}" => "${var.project}-state-${name}" },
     { state = "${var.project}-state", plans = "${var.project}-plans", releases = "${var.project}-releases" },
+    # What `gcloud builds submit` packs up. Into the bucket that it would make itself, deployers may not write, and
+    # from it image-build@ may not read.
+    { source = "${var.project}-source" },
   )
 
   # Bucket, and the names that an account may write there (an expression of IAM conditions); "" is all of them.
@@ -126,6 +129,17 @@ resource "google_storage_bucket" "bucket" {
       days_since_noncurrent_time = 90
     }
   }
+  dynamic "lifecycle_rule" {
+    for_each = each.key == "source" ? { week = 7 } : {}
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        age = lifecycle_rule.value
+      }
+    }
+  }
 
   depends_on = [google_kms_crypto_key_iam_member.storage]
 
@@ -165,6 +179,27 @@ resource "google_storage_bucket_iam_member" "reader" {
 resource "google_storage_bucket_iam_member" "builder" {
   bucket     = google_storage_bucket.bucket["releases"].name
   role       = "roles/storage.objectCreator"
+  member     = "serviceAccount:${local.builder}"
+  depends_on = [google_service_account.builder]
+}
+
+# Who submits a build looks whether the bucket is there, and writes the source into it.
+resource "google_storage_bucket_iam_member" "submitter" {
+  for_each = merge([
+    for role in ["roles/storage.legacyBucketReader", "roles/storage.objectAdmin"] : {
+      for name, email in local.deployers : "${name} ${role}" => { role = role, email = email }
+    }
+  ]...)
+
+  bucket     = google_storage_bucket.bucket["source"].name
+  role       = each.value.role
+  member     = "serviceAccount:${each.value.email}"
+  depends_on = [google_service_account.deployer]
+}
+
+resource "google_storage_bucket_iam_member" "builder_source" {
+  bucket     = google_storage_bucket.bucket["source"].name
+  role       = "roles/storage.objectViewer"
   member     = "serviceAccount:${local.builder}"
   depends_on = [google_service_account.builder]
 }

@@ -14,7 +14,8 @@ locals {
 
   # Each in its own project: (environment, role) to what is granted.
   deployer_roles = [
-    "roles/certificatemanager.editor",
+    # The editor may not delete, and what is replaced is deleted.
+    "roles/certificatemanager.owner",
     "roles/cloudscheduler.admin",
     "roles/compute.loadBalancerAdmin",
     "roles/compute.securityAdmin",
@@ -23,15 +24,20 @@ locals {
     "roles/logging.viewer",
     "roles/monitoring.editor",
     "roles/pubsub.editor",
-    "roles/run.admin",
     # The provider names the project as the one that its requests are counted for.
     "roles/serviceusage.serviceUsageConsumer",
   ]
   build_roles = [
     "roles/binaryauthorization.attestorsViewer",
     "roles/cloudbuild.builds.editor",
+    # The first is asked for the attestations of an attestor's note, the second for what is known of an image.
+    "roles/containeranalysis.notes.occurrences.viewer",
     "roles/containeranalysis.occurrences.viewer",
     "roles/logging.logWriter",
+  ]
+  # Of those alone that submit builds: the project is the one that their requests are counted for.
+  submitter_roles = [
+    "roles/serviceusage.serviceUsageConsumer",
   ]
   platform_roles = [
     "roles/cloudkms.admin",
@@ -41,6 +47,7 @@ locals {
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
     "roles/identityplatform.admin",
+    "roles/logging.configWriter",
     "roles/memorystore.admin",
     "roles/networkconnectivity.consumerNetworkAdmin",
     "roles/pubsub.admin",
@@ -49,6 +56,9 @@ locals {
     "roles/servicenetworking.networksAdmin",
     "roles/serviceusage.serviceUsageAdmin",
   ]
+
+  # Who releases gives the image a tag that keeps it from being cleaned up.
+  releasers = { for name, email in local.deployers : name => email if name == "prod" }
 
   # Staging plans prod before a person approves it: it sees prod, and changes nothing there.
   planned_by = { for name, before in { prod = "staging" } : name => before if contains(local.names, name) }

@@ -35,9 +35,11 @@ resource "google_artifact_registry_repository" "images" {
 }
 
 locals {
-  # Who reads images: Cloud Run's own account of each environment, and those that deploy.
+  # Who reads images: Cloud Run's own account of each environment, those that deploy, and those that make the job
+  # migrate. Cloud Run asks whether who names an image may read it.
   readers = merge(
     local.deployers,
+    { for name, email in local.platforms : "platform-${name}" => email },
     {
       for name, environment in var.environments :
       "run-${name}" => "service-${environment.number}@serverless-robot-prod.iam.gserviceaccount.com"
@@ -53,7 +55,7 @@ resource "google_artifact_registry_repository_iam_member" "reader" {
   repository = google_artifact_registry_repository.images.name
   role       = "roles/artifactregistry.reader"
   member     = "serviceAccount:${each.value}"
-  depends_on = [google_service_account.deployer]
+  depends_on = [google_service_account.deployer, google_service_account.platform]
 }
 
 resource "google_artifact_registry_repository_iam_member" "writer" {

@@ -64,6 +64,12 @@ variable "attested" {
   default     = false
 }
 
+variable "approvers" {
+  description = "The group of people who approve the builds that wait for it (prod); null: the project's owners alone."
+  type        = string
+  default     = null
+}
+
 variable "administrators" {
   description = "The group of people who apply the root platform by hand; null: none."
   type        = string

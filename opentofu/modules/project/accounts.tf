@@ -21,9 +21,12 @@ resource "google_project_iam_member" "log_writer" {
   depends_on = [google_service_account.account]
 }
 
-# Whoever deploys lets the functions run as these accounts, and can do nothing else with them.
+# Whoever deploys lets the functions run as these accounts, and can do nothing else with them. Not so the jobs: a
+# service that runs as one of their accounts could do what they may.
 resource "google_service_account_iam_member" "deployer" {
-  for_each = var.deployer == null ? {} : local.emails
+  for_each = {
+    for name, email in local.emails : name => email if var.deployer != null && !contains(var.jobs, name)
+  }
 
   service_account_id = "projects/${var.project}/serviceAccounts/${each.value}"
   role               = "roles/iam.serviceAccountUser"

@@ -13,6 +13,17 @@ variable "accounts" {
   }
 }
 
+variable "jobs" {
+  description = "Those of the accounts that are of jobs: who deploys the functions may not run anything as them."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.jobs, keys(var.accounts))) == 0
+    error_message = "A job is one of the accounts: ${join(", ", keys(var.accounts))}."
+  }
+}
+
 variable "deployer" {
   description = "The account that deploys the functions; null: nobody but who applies this."
   type        = string

@@ -1,7 +1,14 @@
 locals {
-  name = { for key in toset(concat(keys(var.instances), try([var.replica.of], []))) : key => "${var.name}-${key}" }
+  # The names of what is there, and of what is named as a source and may be gone by now.
+  name = {
+    for key in toset(concat(
+      keys(var.instances), [for one in var.instances : one.clone_of if one.clone_of != null], try([var.replica.of], []),
+    )) : key => "${var.name}-${key}"
+  }
   # A restore makes an instance of its own; it has the users and the database of the one it was cloned from.
-  first = { for key, instance in var.instances : key => instance if instance.clone_of == null }
+  first = {
+    for key, instance in var.instances : key => instance if !coalesce(instance.inherits, instance.clone_of != null)
+  }
 }
 
 resource "google_sql_database_instance" "records" {
@@ -12,9 +19,9 @@ resource "google_sql_database_instance" "records" {
   region           = var.region
   database_version = "POSTGRES_16"
 
-  # By tofu, by the provider, and (below) by Google.
-  deletion_protection = var.keep
-  deletion_policy     = var.keep ? "PREVENT" : "DELETE"
+  # By the provider, by Google, and (at the end) by tofu.
+  deletion_protection = var.keep && each.value.keep
+  deletion_policy     = var.keep && each.value.keep ? "PREVENT" : "DELETE"
 
   settings {
     # Unless it is said, PostgreSQL 16 is ENTERPRISE_PLUS, which has no small machines.
@@ -25,7 +32,7 @@ resource "google_sql_database_instance" "records" {
     disk_type                   = "PD_SSD"
     disk_autoresize             = true
     disk_autoresize_limit       = var.disk_limit_gb
-    deletion_protection_enabled = var.keep
+    deletion_protection_enabled = var.keep && each.value.keep
     retain_backups_on_delete    = true
 
     ip_configuration {
@@ -81,8 +88,10 @@ resource "google_sql_database_instance" "records" {
     }
   }
 
+  # It is of all instances at once: tofu cannot ask one that is gone from the values whether it was protected. While
+  # some are released, the provider and Google still protect each of the others.
   lifecycle {
-    prevent_destroy = var.keep
+    prevent_destroy = var.keep && length(setsubtract(var.released, ["replica"])) == 0
   }
 }
 
@@ -108,8 +117,8 @@ resource "google_sql_database_instance" "replica" {
   name                = "${local.name[each.value.of]}-${each.value.region}"
   region              = each.value.region
   database_version    = "POSTGRES_16"
-  deletion_protection = var.keep
-  deletion_policy     = var.keep ? "PREVENT" : "DELETE"
+  deletion_protection = var.keep && each.value.keep
+  deletion_policy     = var.keep && each.value.keep ? "PREVENT" : "DELETE"
   # Of one that was promoted Google knows no master any more.
   master_instance_name = each.value.promoted ? null : google_sql_database_instance.records[each.value.of].name
 
@@ -118,7 +127,7 @@ resource "google_sql_database_instance" "replica" {
     tier                        = var.tier
     availability_type           = each.value.promoted && var.ha ? "REGIONAL" : "ZONAL"
     disk_type                   = "PD_SSD"
-    deletion_protection_enabled = var.keep
+    deletion_protection_enabled = var.keep && each.value.keep
 
     ip_configuration {
       ipv4_enabled    = false
@@ -153,7 +162,7 @@ resource "google_sql_database_instance" "replica" {
   }
 
   lifecycle {
-    prevent_destroy = var.keep
+    prevent_destroy = var.keep && !contains(var.released, "replica")
   }
 }
 

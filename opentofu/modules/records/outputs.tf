@@ -34,6 +34,7 @@ output "settings" {
     for settings in local.active.settings : {
       edition      = settings.edition
       availability = settings.availability_type
+      backups      = [for one in settings.backup_configuration : one.location]
       restorable   = alltrue([for one in settings.backup_configuration : one.point_in_time_recovery_enabled])
       protected = (
         settings.deletion_protection_enabled && local.active.deletion_protection

@@ -28,24 +28,43 @@ variable "database" {
 variable "instances" {
   description = <<-EOT
     Key to instance. A restore to an earlier point is a new instance beside the others: `clone_of` (a key) and `at`
-    (RFC 3339, as 2026-11-28T12:00:00.000Z). Then `active` names it. None may be left where the region is lost and a
-    replica was promoted.
+    (RFC 3339, as 2026-11-28T12:00:00.000Z), which both stay when that key is gone. Then `active` names it. `keep`:
+    false takes the protection of this one away. `inherits`: whether its database and users are there without being
+    made; unset: where it is a clone. None may be left where the region is lost and a replica was promoted.
   EOT
-  type        = map(object({ clone_of = optional(string), at = optional(string) }))
-  default     = { a = {} }
+  type = map(object({
+    clone_of = optional(string)
+    at       = optional(string)
+    keep     = optional(bool, true)
+    inherits = optional(bool)
+  }))
+  default = { a = {} }
 
   validation {
     condition = alltrue([
       for key, instance in var.instances :
-      (instance.clone_of == null) == (instance.at == null) && instance.clone_of != key &&
-      contains(keys(var.instances), coalesce(instance.clone_of, key))
+      (instance.clone_of == null) == (instance.at == null) && instance.clone_of != key
     ])
-    error_message = "A clone names another instance of the map and a time, and what is no clone neither."
+    error_message = "A clone names another instance and a time, and what is no clone neither."
   }
 
   validation {
     condition     = !contains(keys(var.instances), "replica")
     error_message = "No instance is called replica: that is how `active` names the one in another region."
+  }
+}
+
+variable "released" {
+  description = <<-EOT
+    Keys that are gone from `instances`, or "replica", and may be deleted for it: each had `keep = false` in an apply
+    before. Empty again after the apply that deletes them, because tofu protects no other instance in between.
+  EOT
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setintersection(var.released, keys(var.instances))) == 0
+    error_message = "What is released is not among the instances any more: take it out of them in the same apply."
   }
 }
 
@@ -93,11 +112,16 @@ variable "backup_location" {
 
 variable "replica" {
   description = <<-EOT
-    A replica for the day on which the region is lost: its `region`, the key of the instance that it is `of`, and
-    whether it was `promoted`. Null: none.
+    A replica for the day on which the region is lost: its `region`, the key of the instance that it is `of`, whether
+    it was `promoted`, and `keep` as of an instance. Null: none.
   EOT
-  type        = object({ region = string, of = optional(string, "a"), promoted = optional(bool, false) })
-  default     = null
+  type = object({
+    region   = string
+    of       = optional(string, "a")
+    promoted = optional(bool, false)
+    keep     = optional(bool, true)
+  })
+  default = null
 
   validation {
     condition     = try(var.replica.promoted || contains(keys(var.instances), var.replica.of), true)

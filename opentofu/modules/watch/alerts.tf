@@ -113,5 +113,4 @@ resource "google_monitoring_alert_policy" "series" {
       error_message = "In alerts.yaml or in the conditions, but not in both: ${join(", ", local.unmatched)}."
     }
   }
-  depends_on = [google_logging_metric.lines]
 }

@@ -103,5 +103,4 @@ resource "google_monitoring_dashboard" "of" {
       }]
     }
   })
-  depends_on = [google_logging_metric.lines]
 }

@@ -47,7 +47,6 @@ resource "google_monitoring_slo" "answers" {
       bad_service_filter   = "${local.requests_of[each.key]} AND metric.labels.class=\"5\""
     }
   }
-  depends_on = [google_logging_metric.lines]
 }
 
 resource "google_monitoring_slo" "is_fast" {
@@ -69,5 +68,4 @@ resource "google_monitoring_slo" "is_fast" {
       }
     }
   }
-  depends_on = [google_logging_metric.lines]
 }

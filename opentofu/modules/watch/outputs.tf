@@ -1,6 +1,6 @@
-output "metrics" {
-  description = "The names of the log-based metrics."
-  value       = keys(local.log_metrics)
+output "alerts" {
+  description = "The names of the alerts that are made."
+  value       = setunion(keys(local.log_alerts), keys(local.series_alerts), [for it in local.burn_alerts : it.alert])
 }
 
 output "objectives" {

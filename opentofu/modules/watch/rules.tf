@@ -1,13 +1,8 @@
-# Every filter and query of this module as plain data: tests/cloud evaluates them over the real lines of a run.
+# Every filter and query of this module as plain data: tests/cloud evaluates them, with the metrics of the module
+# metrics, over the real lines of a run.
 
 locals {
   rules = {
-    metrics = { for name, it in local.log_metrics : name => {
-      filter = it.filter
-      labels = try(it.labels, {})
-      value  = try(it.value, null)
-      bounds = try(it.bounds, null)
-    } }
     exclusions = { for name, it in local.exclusions : name => it.filter }
     logs       = local.log_alerts
     series     = { for name, series in local.series_alerts : name => [for it in series : it.filter] }

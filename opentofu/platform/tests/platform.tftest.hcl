@@ -172,6 +172,47 @@ run "services_is_handed_what_it_asks_for" {
   }
 }
 
+run "services_is_told_of_no_replica_where_there_is_none" {
+  command = plan
+
+  assert {
+    condition     = !output.platform.records.replica
+    error_message = "An alert on what is not there would never fire, and nobody would know."
+  }
+}
+
+run "services_is_told_of_the_replica" {
+  command = plan
+
+  variables {
+    records = {
+      tier    = "db-custom-1-3840", ha = true, max_connections = 200
+      replica = { region = "us-east1" }
+    }
+  }
+
+  assert {
+    condition     = output.platform.records.replica
+    error_message = "A replica must never be without its alert."
+  }
+}
+
+run "what_was_promoted_is_behind_nothing" {
+  command = plan
+
+  variables {
+    records = {
+      tier    = "db-custom-1-3840", ha = true, max_connections = 200, instances = {}, active = "replica"
+      replica = { region = "us-east1", promoted = true }
+    }
+  }
+
+  assert {
+    condition     = !output.platform.records.replica
+    error_message = "A replica that was promoted follows nothing any more."
+  }
+}
+
 run "a_tag_in_place_of_a_digest_is_refused" {
   command = plan
 
@@ -180,4 +221,27 @@ run "a_tag_in_place_of_a_digest_is_refused" {
   }
 
   expect_failures = [var.image]
+}
+
+run "backups_are_where_cloud_sql_has_a_name_for_it" {
+  command = plan
+
+  variables {
+    kms_location = "europe"
+  }
+
+  assert {
+    condition     = module.records.settings.backups == ["eu"]
+    error_message = "Cloud SQL knows no multi-region europe: ${join(", ", module.records.settings.backups)} was found."
+  }
+}
+
+run "a_location_without_backups_is_refused" {
+  command = plan
+
+  variables {
+    kms_location = "global"
+  }
+
+  expect_failures = [var.kms_location]
 }

@@ -9,7 +9,7 @@ variables {
   platform = merge(jsondecode(file("./tests/platform.json")), {
     records = {
       url = "postgres://10.0.0.3:5432/license"
-      ca  = "the CA of the records"
+      ca  = "the CA of the records", replica = false
       max_connections = tonumber(one(
         regex("max_connections = ([0-9]+)", file("../environments/prod/platform.tfvars")),
       ))
@@ -81,6 +81,30 @@ run "somebody_is_told" {
   assert {
     condition     = length(module.watch) == 1
     error_message = "This environment must be watched."
+  }
+}
+
+run "a_replica_has_its_alert_by_itself" {
+  command = plan
+
+  variables {
+    platform = merge(jsondecode(file("./tests/platform.json")), {
+      records = { url = "postgres://10.0.0.3:5432/license", ca = "the CA", max_connections = 200, replica = true }
+    })
+  }
+
+  assert {
+    condition     = contains(module.watch["watch"].alerts, "the-replica-is-behind")
+    error_message = "Platform says that there is a replica, and no value of services has to say it again."
+  }
+}
+
+run "without_a_replica_there_is_no_alert_on_one" {
+  command = plan
+
+  assert {
+    condition     = !contains(module.watch["watch"].alerts, "the-replica-is-behind")
+    error_message = "An alert on what is not there."
   }
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from coditect_license.testing import InMemoryServer, LoopbackServer
 
+from . import forked
 from .fake_server import ROOTS
 
 PREFIX = "CODITECT_LICENSE_"
@@ -37,10 +37,8 @@ class World:
             else:
                 self.env[PREFIX + name.upper()] = value
 
-    def run(self, *words: str, stdin: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "coditect_license", *words]
-        usual: dict[str, Any] = {"capture_output": True, "text": True, "env": self.env, "timeout": 60}
-        return subprocess.run(command, check=False, **(usual | {"input": stdin} | more))
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return forked.run(words, self.env, stdin=stdin)
 
     def answer(self, *words: str) -> dict[str, Any]:
         """What a command answers in JSON, and its exit code as ``exit``."""
@@ -62,10 +60,12 @@ def world_at(home: Path, **server: Any) -> Iterator[World]:
     memory.now = time.time
     roots = home / "roots.json"
     roots.write_text(json.dumps(ROOTS))
+    # Unbuffered, nothing would be left for the last flush, which may fail.
+    without = ("COLUMNS", "PYTHONUNBUFFERED")
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith((PREFIX, "XDG_")) and "proxy" not in name.lower() and name != "COLUMNS"
+        if not name.startswith((PREFIX, "XDG_")) and "proxy" not in name.lower() and name not in without
     }
     with memory.listen() as loopback:
         world = World(memory, loopback, home, clean)

@@ -19,6 +19,7 @@ import pytest
 
 from coditect_license import LicenseClient
 
+from . import forked
 from .conftest import until
 from .fake_server import KEY, NUMBER, ROOTS, Http
 
@@ -46,15 +47,7 @@ class Cli:
         return [sys.executable, "-m", "coditect_license", *words]
 
     def run(self, *words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self.env | env,
-            timeout=60,
-            check=False,
-        )
+        return forked.run(words, self.env | env, stdin=stdin)
 
     def json(self, *words: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
         done = self.run(*words, **env or {})
@@ -314,13 +307,13 @@ def test_doctor_tells_a_server_that_is_away_and_a_proxy(cli: Cli) -> None:
     cli.login()
     cli.http.close()
     told = cli.json(
-        "doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128", "NO_PROXY": "127.0.0.1"}
+        "doctor", code=1, env={"HTTP_PROXY": "http://user:secret@proxy.example:3128", "NO_PROXY": "127.0.0.1"}
     )
     found = {check["check"]: check for check in told["checks"]}
     assert found["connection"]["result"] == "failed" and "without it" in found["proxy"]["detail"]
-    told = cli.json("doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128"})
+    told = cli.json("doctor", code=1, env={"HTTP_PROXY": "http://user:secret@proxy.example:3128"})
     proxy = next(check for check in told["checks"] if check["check"] == "proxy")
-    assert proxy["result"] == "warning" and "proxy.example:3128" in proxy["detail"] and "secret" not in json.dumps(told)
+    assert proxy["result"] == "failed" and "proxy.example:3128" in proxy["detail"] and "secret" not in json.dumps(told)
 
 
 def test_doctor_tells_a_root_key_that_is_not_pinned(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

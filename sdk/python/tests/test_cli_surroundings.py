@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ import pytest
 
 from coditect_license._cli.arguments import COMMANDS
 
+from . import forked
 from .cli_world import World, world_at
 from .test_cli_doctor import over_tls
 
@@ -57,16 +59,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
+def loads_most(words: list[str]) -> bool:
+    """Whether no other command imports more. In each surrounding this one imports it there, in no fork."""
+    return words[0] == "doctor"
+
+
 def call(world: World, words: list[str], **more: Any) -> Done:
     words = [str(world.home / word) if word == "answer.json" else word for word in words]
     env = world.env | more.pop("env", {})
-    command = [sys.executable, "-m", "coditect_license", *words]
-    usual: dict[str, Any] = {"input": "", "capture_output": True, "text": True, "env": env, "timeout": 60}
-    if {"stdout", "stderr", "stdin"} & set(more):
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-        usual = streams | {"text": True, "env": env, "timeout": 60}
-    done = subprocess.run(more.pop("before", []) + command, check=False, **(usual | more))
-    return Done(done.returncode, done.stdout or "", done.stderr or "")
+    done = forked.run(words, env, alone=loads_most(words), **more)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def in_environment(**variables: str) -> Callable[[World, list[str]], Done]:
@@ -79,16 +81,17 @@ def on_a_terminal(columns: int) -> Callable[[World, list[str]], Done]:
         fcntl.ioctl(child, termios.TIOCSWINSZ, pack("HHHH", 24, columns, 0, 0))
         words = [str(world.home / word) if word == "answer.json" else word for word in words]
         env = world.env | {"TERM": "xterm"}
-        command = [sys.executable, "-m", "coditect_license", *words]
-        with subprocess.Popen(command, stdin=child, stdout=child, stderr=subprocess.PIPE, env=env) as process:
-            os.close(child)
-            seen = b""
-            with contextlib.suppress(OSError):  # Linux ends a terminal nobody writes to with EIO
-                while chunk := os.read(parent, 65536):
-                    seen += chunk
-            assert process.stderr is not None
-            err = process.stderr.read().decode()
-            code = process.wait(60)
+        reading, writing = os.pipe()
+        process = forked.start(words, env, [child, child, writing], alone=loads_most(words))
+        os.close(child)
+        os.close(writing)
+        seen = b""
+        with contextlib.suppress(OSError):  # Linux ends a terminal nobody writes to with EIO
+            while chunk := os.read(parent, 65536):
+                seen += chunk
+        with os.fdopen(reading) as file:
+            err = file.read()
+        code = process.wait(60)
         os.close(parent)
         return Done(code, seen.decode().replace("\r\n", "\n"), err)
 
@@ -104,15 +107,16 @@ def nobody_reads(world: World, words: list[str]) -> Done:
         os.close(writing)
 
 
-def closed(redirection: str) -> Callable[[World, list[str]], Done]:
-    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"]
-    return lambda world, words: call(world, words, before=shell)
+def closed(streams: str) -> Callable[[World, list[str]], Done]:
+    redirections = " ".join(f"{number}>&-" for number in streams)
+    shell = ["sh", "-c", f'exec "$@" {redirections}', "sh"]
+    return lambda world, words: call(world, words, before=shell, closed=streams)
 
 
 def full(stream: str) -> Callable[[World, list[str]], Done]:
     def run(world: World, words: list[str]) -> Done:
         with Path("/dev/full").open("w") as disk:
-            return call(world, words, **{stream: disk})
+            return call(world, words, **{stream: disk.fileno()})
 
     return run
 
@@ -124,7 +128,8 @@ NOBODY += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 def of_nobody(world: World, words: list[str]) -> Done:
     """A user without an entry in passwd and without HOME, as `docker run -u 12345` makes one."""
-    return call(world, words, before=["env", "-u", "HOME", *NOBODY])
+    env = {name: value for name, value in world.env.items() if name != "HOME"}
+    return call(dataclasses.replace(world, env=env), words, before=NOBODY)
 
 
 def fine(_: str) -> int:
@@ -161,10 +166,10 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "a terminal of 4 columns": Surrounding(on_a_terminal(4), fine),
     "COLUMNS=0": Surrounding(in_environment(COLUMNS="0"), fine),
     "nobody who reads": Surrounding(nobody_reads, unread),
-    "a closed stdin": Surrounding(closed("<&-"), fine),
-    "a closed stdout": Surrounding(closed(">&-"), fine),
-    "a closed stderr": Surrounding(closed("2>&-"), fine),
-    "all closed": Surrounding(closed("<&- >&- 2>&-"), fine),
+    "a closed stdin": Surrounding(closed("0"), fine),
+    "a closed stdout": Surrounding(closed("1"), fine),
+    "a closed stderr": Surrounding(closed("2"), fine),
+    "all closed": Surrounding(closed("012"), fine),
     "a full disk": Surrounding(full("stdout"), unwritten),
     "a full disk for errors": Surrounding(full("stderr"), fine),
     "a dead proxy": Surrounding(in_environment(HTTP_PROXY=DEAD, ALL_PROXY=DEAD), unreachable),

@@ -222,7 +222,7 @@ def test_a_client_that_waits_is_seated_when_a_seat_is_free() -> None:
         server.occupy_seats()
         waits: list[float] = []
 
-        def on_wait(_: NoSeats, pause: float) -> None:
+        def on_wait(_: object, pause: float) -> None:
             waits.append(pause)
             server.vacate_seats()
             threading.Thread(target=server.advance, args=(pause,)).start()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any, ClassVar
 
+import httpx
 import pytest
+
+from coditect_license import LicenseClient, _http
 
 from .fake_server import KEY, ROOTS, Http
 from .test_given_back import kept
@@ -262,3 +268,45 @@ second.join()
 """
     run(http, tmp_path, code)
     assert len(http.fake.calls) == 2
+
+
+class LaterLock:
+    """What ``threading.Lock`` is once gevent has replaced it."""
+
+    entered: ClassVar[list[int]] = []
+    """The threads that are within one."""
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self.acquire, self.release, self.locked = self._lock.acquire, self._lock.release, self._lock.locked
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        LaterLock.entered.append(threading.get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        LaterLock.entered.remove(threading.get_ident())
+        self._lock.release()
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_the_pool_of_connections_is_made_within_a_lock_of_the_process_that_makes_it(
+    client: LicenseClient, monkeypatch: pytest.MonkeyPatch, used_before: bool
+) -> None:
+    """As in a worker of gunicorn, whose locks gevent replaces after ``--preload`` has made the client.
+
+    A lock of the former kind stops all greenlets where two requests need the pool at once.
+    """
+    if used_before:
+        client.validate()
+        client._after_fork()
+    monkeypatch.setattr(threading, "Lock", LaterLock)
+    made, within = _http._new_client, []
+
+    def noticed(context: Any, transport: Any) -> httpx.Client:
+        within.append(LaterLock.entered.count(threading.get_ident()))
+        return made(context, transport)
+
+    monkeypatch.setattr(_http, "_new_client", noticed)
+    client.validate()
+    assert within == [1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +73,15 @@ def carry_out(name: str, code: str) -> dict[str, Any]:
     return module.__dict__
 
 
+def stays_taken(server: InMemoryServer) -> bool:
+    """Whether one seat is taken and is not given back. A seat that nobody refers to is, within some milliseconds."""
+    gc.collect()
+    until = time.monotonic() + 0.5
+    while server.seats_used == 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    return server.seats_used == 1
+
+
 @pytest.mark.parametrize(("name", "code"), EVERY_BLOCK, ids=[name for name, _ in EVERY_BLOCK])
 def test_each_block_runs_as_printed_and_leaves_no_seat_taken(
     license_server: InMemoryServer, celery: Any, name: str, code: str
@@ -86,11 +97,11 @@ def test_each_block_runs_as_printed_and_leaves_no_seat_taken(
     if "post_worker_init" in mine:
         worker = types.SimpleNamespace()
         mine["post_worker_init"](worker)
-        assert license_server.seats_used == 1
+        assert stays_taken(license_server)
         mine["worker_exit"](None, worker)
     if "take_seat" in mine:
         celery.worker_process_init.handlers[0]()
-        assert license_server.seats_used == 1
+        assert stays_taken(license_server)
         celery.worker_process_shutdown.handlers[0]()
     if "job" in mine:
         assert mine["job"](3) == 9

@@ -224,3 +224,38 @@ def test_whose_seat_it_is_and_what_for_is_told_if_given(http: Http, settings: di
         client.acquire()
     told = http.fake.bodies("acquire")[0]["client"]
     assert (told["user"], told["project"]) == ("bob@example.com", "turbine")
+
+
+IGNORED: list[dict[str, Any]] = [
+    {"http_client": "own", "proxy": "http://proxy.example.com:3128"},
+    {"http_client": "own", "verify": False},
+    {"http_client": "own", "transport": "own"},
+    {"transport": "own", "proxy": "http://proxy.example.com:3128"},
+    {"transport": "own", "verify": True},
+    {"hardware_id": "machine-0001", "installation": "/opt/studio"},
+    {"hardware_id": "machine-0001", "project_root": "/srv/project"},
+]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("both", IGNORED, ids=" and ".join)
+def test_what_would_be_ignored_is_refused_by_name(
+    client: type[LicenseClient | AsyncLicenseClient], both: dict[str, Any]
+) -> None:
+    made = httpx.Client() if client is LicenseClient else httpx.AsyncClient()
+    own: dict[str, Any] = {"http_client": made, "transport": httpx.MockTransport(lambda _: httpx.Response(200))}
+    given = {name: own[name] if value == "own" else value for name, value in both.items()}
+    with pytest.raises(ConfigurationError) as caught:
+        client(ISSUER, key=KEY, product="studio", roots=ROOTS, **given)
+    assert all(name in str(caught.value) for name in both)
+
+
+def test_what_the_environment_says_stands_back_behind_the_programs_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PROXY": "http://proxy.example.com:3128",
+        "VERIFY": "false",
+        "HARDWARE_ID": "machine-1",
+    }.items():
+        monkeypatch.setenv(f"CODITECT_LICENSE_{name}", value)
+    own = httpx.MockTransport(lambda _: httpx.Response(200))
+    LicenseClient(ISSUER, key=KEY, product="studio", roots=ROOTS, installation="/opt/studio", transport=own)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import forked
 import pytest
+import within
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 IMAGE = "us-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" * 64
@@ -59,6 +60,8 @@ class Template:
         # One file of objects, where each would have one in a folder of its own.
         git(self.clone, "repack", "-adq")
         self.first = self.content()
+        within.know(directory / "fake.py")
+        forked.know(self.clone / "deploy.d")
 
     def content(self) -> dict:
         return {path: path.read_bytes() for path in self.clone.rglob("*") if path.is_file()}

@@ -1,10 +1,12 @@
-"""Runs ./deploy, and the fakes that it starts, in forks of the tests' own Python, which has loaded the standard library.
+"""Runs ./deploy, and the fakes that it starts, in forks of the tests' own Python, which has the standard library loaded.
 
 Each is the script itself, from its first line to its exit code, with its own arguments, environment, standard streams
 and process. Only the start of Python is left out, which takes longer than all that ./deploy or a fake does itself.
-./deploy starts the fakes by subprocess.Popen as it starts programs, with its pipes, sessions and signals; the one thing
-that is not done is the exec in the child. What is no fake of ours is executed; and `conftest.real` starts ./deploy as a
-shell does, fakes and all.
+./deploy starts the fakes by subprocess.Popen as it starts programs. One that behaves as the program that it stands for
+does not even get a process: it is run where ./deploy would wait for it (within.py). One that a test told what to answer
+(its rules) is a process, with the pipes, the session and the signals of subprocess; the one thing that is not done is
+the exec in the child. What is no fake of ours is executed; and `conftest.real` starts ./deploy as a shell does, fakes
+and all. `test_forked.py` compares the three.
 """
 
 import argparse  # noqa: F401 - here and below: what ./deploy and the fakes import, loaded once for every fork
@@ -12,6 +14,10 @@ import functools
 import gc
 import hashlib  # noqa: F401
 import http.client  # noqa: F401
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import os
 import runpy
 import select
@@ -24,6 +30,8 @@ import textwrap  # noqa: F401
 import threading
 import traceback
 import urllib.request  # noqa: F401
+
+import within
 
 PATIENCE_SECONDS = 60
 # The first line of a program that may be run in a fork: this Python, without what its surroundings add to it.
@@ -69,6 +77,7 @@ def _as_deploy(words: list, env: dict, streams: tuple):
     for wanted, stream in enumerate(streams):
         os.dup2(stream, wanted)
     _forget_pieces()
+    sys.meta_path.insert(0, _Pieces())
     subprocess.Popen = _Popen
     _become(words, env)
 
@@ -76,15 +85,22 @@ def _as_deploy(words: list, env: dict, streams: tuple):
 class _Popen(subprocess.Popen):
     """As Popen, but for the exec of a fake."""
 
-    def __init__(self, words, *more, env=None, **options):
+    def __new__(cls, words, *more, env=None, **options):
         program = shutil.which(words[0], path=(env or os.environ).get("PATH"))
-        if threading.active_count() == 1 and program and _may_be_forked(program):
+        if program and not more and _is_ours(program) and within.may_be(env, options):
+            return within.Fake([program, *map(str, words[1:])], env, **options)
+        one = super().__new__(cls)
+        one.found = program
+        return one
+
+    def __init__(self, words, *more, env=None, **options):
+        if threading.active_count() == 1 and self.found and _is_ours(self.found):
             # Called in the child, where the program would be executed: its streams and its session are made.
-            options["preexec_fn"] = functools.partial(_as_fake, [program, *words[1:]], env or dict(os.environ))
+            options["preexec_fn"] = functools.partial(_as_fake, [self.found, *words[1:]], env or dict(os.environ))
         super().__init__(words, *more, env=env, **options)
 
 
-def _may_be_forked(program: str) -> bool:
+def _is_ours(program: str) -> bool:
     with open(program, "rb") as file:
         return file.read(len(FIRST_LINE)) == FIRST_LINE.encode()
 
@@ -124,6 +140,41 @@ def _forget_pieces():
     for name, module in list(sys.modules.items()):
         if "/deploy.d/" in (getattr(module, "__file__", None) or ""):
             del sys.modules[name]
+
+
+# The pieces of ./deploy that the tests' Python has compiled, by the file itself and when it was written.
+_CODE = {}
+
+
+def know(directory):
+    """Compile these pieces before anybody is forked: most clones of the tests have the very same files."""
+    for path in directory.glob("*.py"):
+        _CODE[_file(path)] = compile(path.read_bytes(), path, "exec", dont_inherit=True)
+    # Loaded and forgotten: `re` keeps the patterns that they compile.
+    sys.path.insert(0, str(directory))
+    importlib.import_module("command_line")
+    sys.path.pop(0)
+    _forget_pieces()
+
+
+def _file(path) -> tuple:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+class _Pieces(importlib.abc.MetaPathFinder):
+    """Finds a piece of ./deploy in the clone where Python would, with code that is known."""
+
+    def find_spec(self, name, _path, _target=None):
+        file = os.path.join(sys.path[0], f"{name}.py")
+        if not sys.path[0].endswith("/deploy.d") or not os.path.exists(file) or _file(file) not in _CODE:
+            return None
+        return importlib.util.spec_from_file_location(name, file, loader=_Known(name, file))
+
+
+class _Known(importlib.machinery.SourceFileLoader):
+    def get_code(self, fullname):
+        return _CODE[_file(self.get_filename(fullname))]
 
 
 def _exit_code(script: str) -> int:

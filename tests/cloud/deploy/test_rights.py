@@ -86,6 +86,7 @@ CHANGES = {
         "kms_crypto_key_iam_member": "roles/cloudkms.admin",
         "kms_crypto_key_version": "roles/cloudkms.admin",
         "kms_key_ring": "roles/cloudkms.admin",
+        "logging_metric": "roles/logging.configWriter",
         "memorystore_instance": "roles/memorystore.admin",
         "network_connectivity_service_connection_policy": "roles/networkconnectivity.consumerNetworkAdmin",
         "project_iam_audit_config": "roles/resourcemanager.projectIamAdmin",
@@ -106,11 +107,11 @@ CHANGES = {
     },
     "services": {
         "billing_budget": "billing.resourcebudgets.",
-        "certificate_manager_certificate": "roles/certificatemanager.editor",
-        "certificate_manager_certificate_map": "roles/certificatemanager.editor",
-        "certificate_manager_certificate_map_entry": "roles/certificatemanager.editor",
-        "certificate_manager_dns_authorization": "roles/certificatemanager.editor",
-        "cloud_run_v2_service": "roles/run.admin",
+        "certificate_manager_certificate": "roles/certificatemanager.owner",
+        "certificate_manager_certificate_map": "roles/certificatemanager.owner",
+        "certificate_manager_certificate_map_entry": "roles/certificatemanager.owner",
+        "certificate_manager_dns_authorization": "roles/certificatemanager.owner",
+        "cloud_run_v2_service": "run.services.",
         "cloud_scheduler_job": "roles/cloudscheduler.admin",
         "compute_backend_service": "roles/compute.loadBalancerAdmin",
         "compute_global_address": "roles/compute.loadBalancerAdmin",
@@ -122,7 +123,6 @@ CHANGES = {
         "compute_target_https_proxy": "roles/compute.loadBalancerAdmin",
         "compute_url_map": "roles/compute.loadBalancerAdmin",
         "dns_record_set": "roles/dns.admin",
-        "logging_metric": "roles/logging.configWriter",
         "logging_project_exclusion": "roles/logging.configWriter",
         "monitoring_alert_policy": "roles/monitoring.editor",
         "monitoring_custom_service": "roles/monitoring.editor",
@@ -139,7 +139,7 @@ CHANGE_BESIDES = {
     "platform": {"roles/iam.serviceAccountUser"},
     "services": {"roles/logging.viewer", "roles/serviceusage.serviceUsageConsumer"},
 }
-OWN_ROLES = {"platform": ["secret_places"], "services": ["subscription_policies", "budget"]}
+OWN_ROLES = {"platform": ["secret_places"], "services": ["subscription_policies", "budget", "services"]}
 # Google's service to the types that it answers for, where the name of the type does not begin with it.
 SERVICES = {
     "billing_budget": "billingbudgets",

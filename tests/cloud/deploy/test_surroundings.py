@@ -194,6 +194,40 @@ def test_a_terminal_that_is_closed_lets_tofu_end(site, number):
     site.ok("apply-platform", "dev")
 
 
+UNNOTICED = """
+import os, runpy, signal, sys, threading, time
+
+mark = sys.argv.pop(1)
+
+def send():
+    while not os.path.exists(mark):
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=send, daemon=True).start()
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        (["apply-platform", "dev"], "opentofu/platform apply"),
+        (["image", "dev", "--image", IMAGE], "gcloud artifacts docker images describe"),
+    ],
+    ids=["shown", "read"],
+)
+def test_a_signal_that_interrupts_no_wait_is_passed_on(site, words, program):
+    """Another thread receives it. One that comes just before a wait begins interrupts it as little."""
+    site.planned()
+    site.fault(program, wait=True, patience=20)
+    given = [sys.executable, "-c", UNNOTICED, site.home / "waiting", site.clone / "deploy", *words]
+    done = subprocess.run(given, env=site.environment("acme-dev"), stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 130 and "Start the same command again" in sentence(done.stderr), done.stderr
+    assert (site.home / "stopped-by").read_text() == "SIGINT"
+
+
 def test_nohup_is_obeyed(site):
     site.planned()
     site.fault("opentofu/platform apply", wait=True, patience=0.5, code=0)

@@ -25,6 +25,7 @@ SEATS = "modules/seats/instance.tf"
 RECORDS = "modules/records/instances.tf"
 SIGNER = "modules/signer/key.tf"
 SECRETS = "modules/secrets/secrets.tf"
+RELEASED = 'length(setsubtract(var.released, ["replica"]))'
 MEMBER = "google_project_iam_member"
 
 FAULTS = (
@@ -50,8 +51,12 @@ FAULTS = (
     more("image-tag", 'locals {\n  image = "us-docker.pkg.dev/build/images/functions:1.0"\n}\n'),
     edit("unprotected", SEATS, "prevent_destroy = var.keep", "prevent_destroy = false"),
     edit("unprotected", SEATS, "deletion_protection_enabled = var.keep", "deletion_protection_enabled = false"),
-    edit("unprotected", RECORDS, 'deletion_policy     = var.keep ? "PREVENT" : "DELETE"', ""),
-    edit("unprotected", RECORDS, "prevent_destroy = var.keep", ""),
+    edit("unprotected", RECORDS, 'deletion_policy     = var.keep && each.value.keep ? "PREVENT" : "DELETE"', ""),
+    edit("unprotected", RECORDS, "deletion_protection = var.keep && each.value.keep", "deletion_protection = false"),
+    edit("unprotected", RECORDS, f"prevent_destroy = var.keep && {RELEASED} == 0", ""),
+    edit("unprotected", RECORDS, f"{RELEASED} == 0", f"{RELEASED} >= 0"),
+    edit("unprotected", RECORDS, '!contains(var.released, "replica")', "each.value.keep"),
+    edit("unprotected", SEATS, "prevent_destroy = var.keep", f"prevent_destroy = var.keep && {RELEASED} == 0"),
     edit("unprotected", SIGNER, "prevent_destroy = var.keep", "prevent_destroy = !var.keep"),
     edit("unprotected", SECRETS, "deletion_protection = var.keep", "deletion_protection = false"),
     edit("fixed-value", SEATS, '"maxmemory-policy" = "noeviction"', '"maxmemory-policy" = "volatile-ttl"'),
@@ -72,6 +77,7 @@ FAULTS = (
     edit("list", SEATS, "  for_each = var.users\n", "  count = length(var.users)\n"),
     edit("list", SECRETS, "  for_each = local.ids\n", "  count = 2\n"),
     edit("teardown", "environments/prod/platform.tfvars", "seats = {", "keep = false\nseats = {"),
+    edit("teardown", "environments/prod/platform.tfvars", "seats = {", "seats = {\n  keep     = false"),
     edit("provider", "modules/seats/versions.tf", '"~> 8.0"', '">= 7.0"'),
     edit("provider", "modules/seats/versions.tf", "google = {", "random = {"),
 )

@@ -30,8 +30,18 @@ FIXED = {
     "edition": "ENTERPRISE",
     "algorithm": "RSA_SIGN_PKCS1_4096_SHA256",
 }
-# Takes every protection away. No file of values says it.
-ONLY_FOR_A_TEARDOWN = re.compile(r"^\s*keep\s*=", re.M)
+KEPT = ("${var.keep}",)
+# Of these each one can be let go by the values, in an apply of its own; what else is said is the same.
+LET_GO = {
+    "google_sql_database_instance": (
+        (
+            # hcl2 leaves the quotes of a list out.
+            "${var.keep && length(setsubtract(var.released, [replica])) == 0}",
+            '${var.keep && !contains(var.released, "replica")}',
+        ),
+        ("${var.keep && each.value.keep}", '${var.keep && each.value.keep ? "PREVENT" : "DELETE"}'),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Rule:
 def read(path: Path) -> SourceFile:
     raw = path.read_text()
     text = re.sub(r"^\s*(#|//).*$|\s#\s.*$", "", raw, flags=re.M)
-    if path.suffix != ".tf":
+    if path.suffix not in (".tf", ".tfvars"):
         return SourceFile(path, text, {})
     try:
         return SourceFile(path, text, hcl2.loads(raw))
@@ -114,11 +124,12 @@ def unprotected(file: SourceFile) -> Iterator[str]:
     for kind, name, body in file.resources():
         if kind not in PROTECTED:
             continue
+        by_tofu, by_others = LET_GO.get(kind, (KEPT, (*KEPT, '${var.keep ? "PREVENT" : "DELETE"}')))
         kept = [one.get("prevent_destroy") for one in body.get("lifecycle", [])]
-        if kept not in (["${var.keep}"], [True]):
+        if len(kept) != 1 or kept[0] not in (True, *by_tofu):
             yield f"{kind}.{name}: prevent_destroy"
         for argument in PROTECTED[kind]:
-            if body.get(argument) not in (True, "${var.keep}", '${var.keep ? "PREVENT" : "DELETE"}', "PREVENT"):
+            if body.get(argument) not in (True, "PREVENT", *by_others):
                 yield f"{kind}.{name}: {argument}"
 
 
@@ -137,7 +148,13 @@ def lists(file: SourceFile) -> Iterator[str]:
 
 
 def unprotected_environment(file: SourceFile) -> Iterator[str]:
-    if file.path.suffix == ".tfvars" and ONLY_FOR_A_TEARDOWN.search(file.text):
+    """`keep` by itself takes every protection away; that of one instance or of the replica is a value."""
+    if file.path.suffix != ".tfvars":
+        return
+    values = dict(file.said)
+    if isinstance(values.get("records"), dict):
+        values["records"] = {**values["records"], "instances": None, "replica": None}
+    if any(name == "keep" for name, _ in settings(values)):
         yield "keep"
 
 

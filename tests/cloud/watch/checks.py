@@ -215,7 +215,7 @@ class Checks:
             self.check(abs(found - number) <= number / 10, f"a line of {name} has about {number} bytes", found)
 
     def alerts_link_to_headings(self) -> None:
-        listed = yaml.safe_load((said.MODULE / "alerts.yaml").read_text())
+        listed = yaml.safe_load((said.MODULES / "watch" / "alerts.yaml").read_text())
         self.check(set(listed) == set(self.rules["anchors"]), "each alert of the list has a link")
         there = said.anchors(said.DOCS.read_text()) if said.DOCS.exists() else set()
         for name, alert in listed.items():

@@ -1,4 +1,4 @@
-"""What opentofu/modules/watch says, as data: tofu itself evaluates it, with values like those of prod."""
+"""What opentofu/modules/watch and metrics say, as data: tofu itself evaluates it, with values like those of prod."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tofu_program import program_and_settings
 
 from .run_of_services import PROJECT, ROOT
 
-MODULE = ROOT / "opentofu" / "modules" / "watch"
+MODULES = ROOT / "opentofu" / "modules"
 DOCS = ROOT / "docs" / "DEPLOYING.md"
 
 VALUES: dict[str, Any] = {
@@ -29,13 +29,17 @@ VALUES: dict[str, Any] = {
 
 
 def rules(made: pathlib.Path) -> dict[str, Any]:
-    """`local.rules` of the module; `made` is what tests/cloud/tools/environment prints."""
+    """`local.rules` of both modules; `made` is what tests/cloud/tools/environment prints."""
+    return rules_of("metrics", {"project": PROJECT}, made) | rules_of("watch", VALUES, made)
+
+
+def rules_of(module: str, variables: dict[str, Any], made: pathlib.Path) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("w", suffix=".tfvars.json") as values:
-        json.dump(VALUES, values)
+        json.dump(variables, values)
         values.flush()
         tofu, settings = program_and_settings(made)
         done = subprocess.run(
-            [str(tofu), f"-chdir={MODULE}", "console", f"-var-file={values.name}"],
+            [str(tofu), f"-chdir={MODULES / module}", "console", f"-var-file={values.name}"],
             input="jsonencode(local.rules)", capture_output=True, text=True,
             env={**settings, "TF_DATA_DIR": f"{values.name}.d"},
         )

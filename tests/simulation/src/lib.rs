@@ -1,7 +1,7 @@
 //! Simulated clients on real stores and real functions, faults from a seeded list of operations, and two checkers after every run.
 //!
 //! * `proxy/`: an own small TCP proxy that delays, cuts, swallows, repeats and reorders · `nodes.rs`: Redis twice, PostgreSQL once
-//! * `fleet.rs`: the functions, in this process or as their own · `client.rs`: who asks, and what it believes
+//! * `fleet.rs`: the functions, in this process or as their own · `client/`: who asks, and what it believes
 //! * `staff.rs`: who changes licenses and ends sessions
 //! * `operations.rs`: everything that happens, one readable line each · `plan.rs`: a run as text · `mix.rs`: a seed → a run
 //! * `asked.rs`, `troubles.rs`, `watch.rs`: what was asked, what was wrong, which copies Redis had, each with its time

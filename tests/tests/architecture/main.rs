@@ -5,6 +5,8 @@
 
 mod actions;
 mod causes;
+mod diagram;
+mod outer;
 mod paths;
 mod statements;
 

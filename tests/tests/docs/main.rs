@@ -8,10 +8,13 @@
 
 mod api;
 mod architecture;
+mod claims;
+mod clocks;
 mod data_model;
 mod decisions;
 mod facts;
 mod glossary;
+mod lists;
 mod markdown;
 mod named;
 mod operating;
@@ -19,7 +22,9 @@ mod ports;
 mod readme;
 mod redis;
 mod step_up;
+mod walks;
 mod words;
+mod workflows;
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
 //! Which services there are, in words, in a diagram, and by the ports at which `license-local` serves: its own first,
-//! then one for each service in the order of the table of services, then the identity provider's.
+//! then the identity provider's, then one for each service in the order of the table of services.
 
 use super::{differences, facts, hold, read};
 use license_functions::SERVICES;
@@ -12,7 +12,7 @@ fn ports() -> BTreeMap<String, u16> {
     let first = Regex::new(r"(?m)^ +port: ([0-9]+),$").unwrap();
     let first: u16 = first.captures(&options).expect("a default port")[1].parse().unwrap();
     let services = SERVICES.iter().map(|service| service.name);
-    let names = ["all functions"].into_iter().chain(services).chain(["issuer"]);
+    let names = ["all functions", "issuer"].into_iter().chain(services);
     names.map(str::to_owned).zip(first..).collect()
 }
 
@@ -56,13 +56,13 @@ fn readme_shows_each_service_with_the_port_that_it_has() {
         "README.md",
         shown_at_start,
         &[
-            ("admin          http://127.0.0.1:8085", "admin          http://127.0.0.1:8086"),
-            ("  release        http://127.0.0.1:8083\n", ""),
-            ("  staff          curl -s http://127.0.0.1:8087", "  staff          curl -s http://127.0.0.1:8088"),
-            ("token() { curl -s http://127.0.0.1:8087/token", "token() { curl -s http://127.0.0.1:8086/token"),
+            ("admin          http://127.0.0.1:8086", "admin          http://127.0.0.1:8085"),
+            ("  release        http://127.0.0.1:8084\n", ""),
+            ("  staff          curl -s http://127.0.0.1:8081", "  staff          curl -s http://127.0.0.1:8087"),
+            ("token() { curl -s http://127.0.0.1:8081/token", "token() { curl -s http://127.0.0.1:8086/token"),
             ("LOCAL=http://127.0.0.1:8080", "LOCAL=http://127.0.0.1:8081"),
             ("ANSWER=$(curl -s http://127.0.0.1:8080/", "ANSWER=$(curl -s http://127.0.0.1:8081/"),
-            ("issuer         http://127.0.0.1:8087", "issuer         http://127.0.0.1:8088"),
+            ("issuer         http://127.0.0.1:8081", "issuer         http://127.0.0.1:8087"),
             ("the API, read  http://127.0.0.1:8080/docs", "the API, read  http://127.0.0.1:8085/docs"),
         ],
     );
@@ -70,7 +70,7 @@ fn readme_shows_each_service_with_the_port_that_it_has() {
 
 #[test]
 fn operating_names_the_port_of_the_demo_identity_provider() {
-    hold("docs/OPERATING.md", wrong_ports, &[("http://127.0.0.1:8087/token", "http://127.0.0.1:8086/token")]);
+    hold("docs/OPERATING.md", wrong_ports, &[("http://127.0.0.1:8081/token", "http://127.0.0.1:8086/token")]);
 }
 
 /// The services that a text lists between two of its words: `a, b and c`.
@@ -85,9 +85,13 @@ fn where_the_services_are_listed_in_words_all_are_named() {
     let all = |from: &'static str, to: &'static str| {
         move |text: &str| differences("the service", &listed(text, from, to), &facts::services())
     };
-    hold("README.md", all("the services: ", ", and what"), &[("admin and reaper, and", "and admin, and")]);
-    hold("docs/GLOSSARY.md", all("One of the server programs: ", "."), &[("admin and reaper.", "and admin.")]);
-    hold("functions/Cargo.toml", all("The services: ", "."), &[("admin, reaper.", "admin, janitor.")]);
+    hold("README.md", all("the services: ", ", and what"), &[("the services: acquire, ", "the services: ")]);
+    hold(
+        "docs/GLOSSARY.md",
+        all("One of the server programs: ", "."),
+        &[("server programs: acquire, ", "server programs: ")],
+    );
+    hold("functions/Cargo.toml", all("The services: ", "."), &[("The services: acquire,", "The services: janitor,")]);
 }
 
 /// The services in the diagram of the programs.

@@ -15,11 +15,16 @@ const KNOWN_TO_EVERYBODY: [&str; 7] =
 const SETTINGS: [&str; 4] = ["clippy.toml", "deny.toml", "rust-toolchain.toml", "rustfmt.toml"];
 
 /// The first part of the path of every file that git knows, so that nobody's own files matter.
-fn top() -> BTreeSet<String> {
+pub(crate) fn top() -> BTreeSet<String> {
     let listed = Command::new("git").arg("-C").arg(root()).arg("ls-files").output().expect("git");
     assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
     let paths = String::from_utf8(listed.stdout).expect("names in UTF-8");
     paths.lines().map(|path| path.split('/').next().unwrap().to_owned()).collect()
+}
+
+/// Whether a name at the top is a setting of a tool, or one that every repository has.
+pub(crate) fn is_setting(name: &str) -> bool {
+    KNOWN_TO_EVERYBODY.contains(&name) || SETTINGS.contains(&name)
 }
 
 fn folders(text: &str) -> Vec<String> {
@@ -30,7 +35,7 @@ fn folders(text: &str) -> Vec<String> {
     top()
         .into_iter()
         .filter(|name| !name.starts_with('.') && !named.contains(name))
-        .filter(|name| !KNOWN_TO_EVERYBODY.contains(&name.as_str()) && !SETTINGS.contains(&name.as_str()))
+        .filter(|name| !is_setting(name))
         .map(|name| format!("the table of folders lacks {name}"))
         .collect()
 }

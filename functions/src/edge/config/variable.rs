@@ -1,12 +1,15 @@
 //! What the table of variables (`variables.rs`) says of each.
 
-use VariableReaders::{Every, LocalMachine, Only};
+use crate::SERVICES;
+use VariableReaders::{Every, LocalMachine, Only, WithStores};
 
 /// Who reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariableReaders {
     /// Every service.
     Every,
+    /// Every service that connects to the stores, as its row in [`SERVICES`] says (and `migrate`, which is none).
+    WithStores,
     /// The services of these names (and `migrate`, which is none).
     Only(&'static [&'static str]),
     /// No service: `license-local` itself.
@@ -43,6 +46,7 @@ impl Variable {
     pub fn is_read_by(&self, service: &str) -> bool {
         match self.readers {
             Every => true,
+            WithStores => SERVICES.iter().all(|entry| entry.name != service || entry.has_stores),
             Only(services) => services.contains(&service),
             LocalMachine => false,
         }

@@ -4,7 +4,7 @@
 use super::variable::{
     DefaultValue::{Required, Unset, Value},
     Variable,
-    VariableReaders::{Every, LocalMachine, Only},
+    VariableReaders::{Every, LocalMachine, Only, WithStores},
 };
 
 /// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
@@ -63,20 +63,20 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "REDIS_URL",
-        readers: Every,
+        readers: WithStores,
         default: Required,
         meaning: "or rediss://host:port (TLS), redis+unix:///path/to/redis.sock; maxmemory-policy must be noeviction",
     },
     Variable {
         name: "REDIS_AUTH",
-        readers: Every,
+        readers: WithStores,
         default: Value("password"),
         meaning: "the one of REDIS_URL, if any; or iam: the user default with an access token, over TLS; \
             must be said on Cloud Run",
     },
     Variable {
         name: "REDIS_CA",
-        readers: Every,
+        readers: WithStores,
         default: Unset,
         meaning: "PEM; with rediss://, whom the server must have its certificate from; its name is not compared",
     },
@@ -114,50 +114,50 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "REDIS_REPLID_SOURCE",
-        readers: Every,
+        readers: WithStores,
         default: Value("script"),
         meaning: "`connection` where the server does not let scripts ask INFO; costs a round trip",
     },
     Variable {
         name: "SEAT_TTL_SECONDS",
-        readers: Every,
+        readers: WithStores,
         default: Value("360"),
         meaning: "the lease of a session, 2 to 86400",
     },
     Variable {
         name: "SEAT_DRAIN_SECONDS",
-        readers: Every,
+        readers: WithStores,
         default: Value("45"),
         meaning: "how long an answer of a deposed Redis primary may still arrive; on Cloud Run at least 35",
     },
     Variable {
         name: "HEARTBEAT_SECONDS",
-        readers: Every,
+        readers: WithStores,
         default: Value("108"),
         meaning: "what heartbeats aim at; 30 % of the lease unless set, at most half of it",
     },
     Variable {
         name: "DATABASE_URL",
-        readers: Every,
+        readers: WithStores,
         default: Required,
         meaning: "the user is replaced by the service's role; a password must be that role's",
     },
     Variable {
         name: "DATABASE_AUTH",
-        readers: Every,
+        readers: WithStores,
         default: Value("password"),
         meaning: "the one of DATABASE_URL, if any; or iam: its user with an access token, over TLS, as the role; \
             must be said on Cloud Run",
     },
     Variable {
         name: "DATABASE_CA",
-        readers: Every,
+        readers: WithStores,
         default: Unset,
         meaning: "PEM; wants TLS, and is whom the server must have its certificate from (sslmode=verify-ca)",
     },
     Variable {
         name: "DATABASE_POOL_SIZE",
-        readers: Every,
+        readers: WithStores,
         default: Value("4"),
         meaning: "connections of one instance: size × instances × services ≤ max_connections − 10",
     },
@@ -211,7 +211,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "GCE_METADATA_HOST",
-        readers: Every,
+        readers: WithStores,
         default: Value("metadata.google.internal"),
         meaning: "who gives access tokens, for Cloud KMS and for stores with iam",
     },

@@ -22,25 +22,54 @@ run "nobody_is_anonymous_and_an_address_has_one_account" {
   }
 }
 
-run "a_provider_without_its_secret_waits" {
-  command = plan
+run "both_providers_are_configured" {
+  variables {
+    client_secrets = { "google.com" = "one", "github.com" = "two" }
+    keep           = false
+  }
 
   assert {
-    condition     = length(google_identity_platform_default_supported_idp_config.provider) == 0
-    error_message = "A provider is configured once its secret is there."
+    condition = {
+      for name, provider in google_identity_platform_default_supported_idp_config.provider :
+      name => nonsensitive(provider.client_secret)
+    } == { "github.com" = "two", "google.com" = "one" }
+    error_message = "Google and GitHub must be there, with their secrets."
   }
 }
 
-run "both_providers_are_configured" {
-  command = plan
-
+# As the pipeline applies it, on the state that the run before left.
+run "who_does_not_know_the_secrets_takes_nothing_away" {
   variables {
-    client_secrets = { "google.com" = "one", "github.com" = "two" }
+    keep = false
   }
 
   assert {
-    condition     = keys(google_identity_platform_default_supported_idp_config.provider) == ["github.com", "google.com"]
-    error_message = "Google and GitHub must be there."
+    condition = {
+      for name, provider in google_identity_platform_default_supported_idp_config.provider :
+      name => nonsensitive(provider.client_secret)
+    } == { "github.com" = "two", "google.com" = "one" }
+    error_message = "A push must neither remove a provider nor write another secret over its own."
+  }
+}
+
+run "a_provider_that_was_made_without_its_secret_says_what_to_do" {
+  command = plan
+
+  variables {
+    project = "example-other"
+    clients = { "google.com" = "client-1" }
+  }
+
+  assert {
+    condition = (
+      keys(google_identity_platform_default_supported_idp_config.provider) == ["google.com"] &&
+      google_identity_platform_default_supported_idp_config.provider["google.com"].enabled
+    )
+    error_message = "A client that is named must be configured."
+  }
+  assert {
+    condition     = startswith(local.no_secret, "not given: ")
+    error_message = "Whoever looks at it in the console must read what is missing."
   }
 }
 

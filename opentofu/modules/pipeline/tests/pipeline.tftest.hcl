@@ -36,6 +36,36 @@ run "a_person_approves_prod" {
   }
 }
 
+run "who_approves_prod_is_a_group_and_nobody_who_deploys" {
+  command = plan
+
+  variables {
+    approvers = "approvers@example.com"
+  }
+
+  assert {
+    condition = {
+      for grant in google_project_iam_member.approvers : grant.member => "${grant.project} ${grant.role}"
+    } == { "group:approvers@example.com" = "example-build roles/cloudbuild.builds.approver" }
+    error_message = "The trigger of prod waits for somebody who may approve."
+  }
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.builds : !strcontains(grant.role, "approver")
+    ])
+    error_message = "The pipeline may not approve itself."
+  }
+}
+
+run "without_approvers_nobody_is_given_the_right" {
+  command = plan
+
+  assert {
+    condition     = length(google_project_iam_member.approvers) == 0
+    error_message = "No group was named."
+  }
+}
+
 run "an_environment_changes_itself_and_no_other" {
   command = plan
 
@@ -88,6 +118,59 @@ run "staging_locks_prods_state_and_writes_its_plan" {
       "resource.name.startsWith(\"projects/_/buckets/example-build-plans/objects/dev/\")",
     ])
     error_message = "Nobody may change the plan of another environment."
+  }
+}
+
+run "what_is_submitted_to_a_build_is_written_by_deployers_and_read_by_the_builder" {
+  command = plan
+
+  assert {
+    condition = toset([
+      for grant in google_storage_bucket_iam_member.submitter : "${grant.bucket} ${grant.role} ${grant.member}"
+      ]) == toset(flatten([
+        for role in ["roles/storage.legacyBucketReader", "roles/storage.objectAdmin"] : [
+          for email in values(output.deployers) : "example-build-source ${role} serviceAccount:${email}"
+        ]
+    ]))
+    error_message = "gcloud builds submit writes the source into this bucket, as who deploys."
+  }
+  assert {
+    condition = (
+      google_storage_bucket_iam_member.builder_source.bucket == "example-build-source" &&
+      google_storage_bucket_iam_member.builder_source.role == "roles/storage.objectViewer" &&
+      startswith(google_storage_bucket_iam_member.builder_source.member, "serviceAccount:image-build@")
+    )
+    error_message = "The build reads the source as its own account."
+  }
+  assert {
+    condition = toset([
+      for grant in google_project_iam_member.builds : grant.member
+      if grant.role == "roles/serviceusage.serviceUsageConsumer" && grant.project == "example-build"
+    ]) == toset([for email in values(output.deployers) : "serviceAccount:${email}"])
+    error_message = "Who submits a build names the project that its requests are counted for."
+  }
+  assert {
+    condition = {
+      for name, bucket in google_storage_bucket.bucket :
+      name => join(" ", compact(flatten([for rule in bucket.lifecycle_rule : rule.condition[*].age])))
+      } == {
+      plans = "", releases = "", source = "7", state = "", state-dev = "", state-prod = "", state-staging = ""
+    }
+    error_message = "What was submitted goes after a week, and nothing of a state, a plan or a release."
+  }
+}
+
+run "who_makes_the_job_reads_its_image" {
+  command = plan
+
+  assert {
+    condition = toset([
+      for grant in google_artifact_registry_repository_iam_member.reader : grant.member
+      if startswith(grant.member, "serviceAccount:tofu-platform@")
+      ]) == toset([for name in ["dev", "staging", "prod"] :
+      "serviceAccount:tofu-platform@example-${name}.iam.gserviceaccount.com"
+    ])
+    error_message = "Cloud Run asks whether who makes the job migrate may read its image."
   }
 }
 
@@ -179,11 +262,43 @@ run "nobody_who_deploys_reads_secrets_or_signs" {
   assert {
     condition = alltrue([
       for name, email in output.deployers : alltrue([
-        for role in ["binaryauthorization.attestorsViewer", "containeranalysis.occurrences.viewer"] :
+        for role in ["binaryauthorization.attestorsViewer", "containeranalysis.notes.occurrences.viewer"] :
         google_project_iam_member.builds["${name} roles/${role}"].member == "serviceAccount:${email}"
       ])
     ])
     error_message = "Each environment's deployer must see whether an image was attested."
+  }
+}
+
+run "who_deploys_starts_the_job_only_as_it_is" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.grant :
+      !startswith(grant.role, "roles/run.") if startswith(grant.member, "serviceAccount:deploy-") &&
+      !endswith(grant.role, ".viewer")
+    ])
+    error_message = "roles/run.admin and roles/run.developer run a job with other arguments (after-restore)."
+  }
+  assert {
+    condition = alltrue([
+      for role in google_project_iam_custom_role.services : alltrue([
+        for permission in role.permissions : (
+          startswith(permission, "run.services.") || endswith(permission, ".get") || endswith(permission, ".list")
+        )
+      ])
+    ])
+    error_message = "Of a job it may see what it is and how it went."
+  }
+  assert {
+    condition = {
+      for name, grant in google_project_iam_member.services : "${grant.project} ${grant.role}" => grant.member
+      } == {
+      for name, email in output.deployers :
+      "example-${name} projects/example-${name}/roles/deployServices" => "serviceAccount:${email}"
+    }
+    error_message = "Each environment's deployer changes the services of that environment."
   }
 }
 
@@ -199,6 +314,26 @@ run "images_are_kept_and_their_tags_stay" {
       for policy in google_artifact_registry_repository.images.cleanup_policies : policy.id if policy.action == "KEEP"
     ], "keep-releases")
     error_message = "What was released in production must be kept."
+  }
+}
+
+run "who_releases_tags_the_image_that_is_kept_and_pushes_none" {
+  command = plan
+
+  assert {
+    condition = {
+      for grant in google_artifact_registry_repository_iam_member.releaser : grant.member => grant.role
+      } == {
+      "serviceAccount:deploy-prod@example-build.iam.gserviceaccount.com" = "projects/example-build/roles/releaseTags"
+    }
+    error_message = "Without its tag an image that serves production is deleted after 90 days."
+  }
+  assert {
+    condition = alltrue([
+      for permission in google_project_iam_custom_role.release_tags.permissions :
+      startswith(permission, "artifactregistry.tags.")
+    ])
+    error_message = "Images are pushed by image-build@ alone."
   }
 }
 

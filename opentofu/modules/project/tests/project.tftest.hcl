@@ -34,6 +34,29 @@ run "every_function_has_its_account" {
   }
 }
 
+run "who_deploys_runs_functions_and_is_no_job" {
+  command = plan
+
+  variables {
+    jobs = ["migrate"]
+  }
+
+  assert {
+    condition     = keys(google_service_account_iam_member.deployer) == ["acquire"]
+    error_message = "A service that runs as a job's account could do whatever the job may."
+  }
+}
+
+run "a_job_without_an_account_is_refused" {
+  command = plan
+
+  variables {
+    jobs = ["migrations"]
+  }
+
+  expect_failures = [var.jobs]
+}
+
 run "secrets_and_keys_are_audited" {
   command = plan
 

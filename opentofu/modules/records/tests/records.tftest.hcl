@@ -269,3 +269,76 @@ run "the_url_is_that_of_the_active_instance" {
     error_message = "Every certificate must be handed over: Google exchanges them while both hold."
   }
 }
+
+# From here on each run goes on with what the one before left, as the applies of a restore do.
+run "a_restore_is_made_beside_what_is_protected" {
+  variables {
+    instances = { a = {}, b = { clone_of = "a", at = "2026-11-28T12:00:00.000Z" } }
+    active    = "b"
+  }
+
+  assert {
+    condition     = alltrue([for one in google_sql_database_instance.records : one.deletion_protection])
+    error_message = "Both must be protected."
+  }
+}
+
+run "first_the_protection_of_one_is_taken_away" {
+  variables {
+    instances = { a = { keep = false }, b = { clone_of = "a", at = "2026-11-28T12:00:00.000Z" } }
+    active    = "b"
+  }
+
+  assert {
+    condition = {
+      for key, one in google_sql_database_instance.records : key => join(" ", [
+        one.deletion_policy, one.deletion_protection, one.settings[0].deletion_protection_enabled,
+      ])
+    } == { a = "DELETE false false", b = "PREVENT true true" }
+    error_message = "Google and the provider must let go of a, and of nothing else."
+  }
+}
+
+run "then_it_is_removed_and_what_was_cloned_from_it_stays_as_it_is" {
+  variables {
+    instances = { b = { clone_of = "a", at = "2026-11-28T12:00:00.000Z" } }
+    released  = ["a"]
+    active    = "b"
+  }
+
+  assert {
+    condition     = keys(google_sql_database_instance.records) == ["b"]
+    error_message = "a must be gone."
+  }
+  assert {
+    condition     = google_sql_database_instance.records["b"].clone[0].source_instance_name == "records-a"
+    error_message = "Another source would be another instance."
+  }
+  assert {
+    condition     = length(google_sql_user.user) == 0 && length(google_sql_database.records) == 0
+    error_message = "b has its database and its users from a."
+  }
+}
+
+run "what_has_its_users_already_gets_none_whatever_it_was_cloned_from" {
+  variables {
+    instances = { b = { inherits = true } }
+    active    = "b"
+    keep      = false
+  }
+
+  assert {
+    condition     = length(google_sql_user.user) == 0 && length(google_sql_database.records) == 0
+    error_message = "The database and the users are there: making them would fail."
+  }
+}
+
+run "what_is_used_is_not_released" {
+  command = plan
+
+  variables {
+    released = ["a"]
+  }
+
+  expect_failures = [var.released]
+}

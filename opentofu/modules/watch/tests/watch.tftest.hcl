@@ -65,18 +65,6 @@ run "objectives_burn_at_two_speeds" {
   }
 }
 
-run "limits_of_objectives_are_bounds_of_the_distribution" {
-  command = plan
-
-  assert {
-    condition = alltrue([for slo in google_monitoring_slo.is_fast : contains(
-      google_logging_metric.lines["latency"].bucket_options[0].explicit_buckets[0].bounds,
-      slo.request_based_sli[0].distribution_cut[0].range[0].max,
-    )])
-    error_message = "A limit that is no bound would be estimated."
-  }
-}
-
 run "whoever_is_paged_is_not_told_of_tickets" {
   command = plan
 

@@ -6,5 +6,6 @@ import threading
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 print("serving", flush=True)
-stop.wait()
+while not stop.wait(1):  # a signal that comes just before a wait begins is noticed after it
+    pass
 print("stopped", flush=True)

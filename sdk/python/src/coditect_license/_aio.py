@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _flows as flows, _process as process
 from ._aio_aside import running_loop, wait_for_future
 from ._aio_seat import SeatTask, drive, persist
-from ._client_base import ClientBase, checked_seat_options
-from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._client_base import ClientBase, checked_seat_options, ending_here, ending_here_later
+from ._context import Context
+from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
 from ._exchange import Flow
 from ._flows import Grants
 from ._http import AsyncHttp, checked_way
 from ._seat import RELEASE_SECONDS, forget_seat, wait_of_release
 from ._seat_state import SeatEvent
-from ._seat_thread import do_aside
-from ._seat_view import SeatView
+from ._seat_thread import Remainder, do_aside
+from ._seat_view import Callbacks, SeatView
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
@@ -42,15 +43,15 @@ class AsyncSeat(SeatView):
     given back, with a :class:`ResourceWarning`.
     """
 
-    def __init__(self, keeper: SeatTask) -> None:
-        super().__init__(keeper.core)
+    def __init__(self, keeper: SeatTask, callbacks: Callbacks) -> None:
+        super().__init__(keeper.core, callbacks)
         self._keeper = keeper
 
     def __await__(self) -> Generator[Any, None, AsyncSeat]:
         return self._open().__await__()
 
-    async def __aenter__(self) -> AsyncSeat:
-        return await self._open()
+    def __aenter__(self) -> Coroutine[Any, Any, AsyncSeat]:
+        return self._open()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,31 +64,37 @@ class AsyncSeat(SeatView):
         True if the server knows. If the server does not know, the lease runs out and the seat is free all the same.
         Cancelling it ends the wait and not the release.
         """
-        return await self._keeper.release(wait_of_release(timeout))
+        return await self._keeper.release(wait_of_release(timeout), self._callbacks)
 
     def retry_now(self) -> None:
         """Ask the server now instead of when it is due. To be called in the event loop."""
         self._keeper.retry_now()
 
+    @ending_here_later
     async def _open(self) -> AsyncSeat:
         if not self._core.over and self._keeper.is_new:
             weakref.finalize(self, forget_seat, self._core, self._keeper.forget).atexit = False
-        try:
-            await self._keeper.open()
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        await self._keeper.open()
         return self
 
 
 class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClient"]):
-    """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager."""
+    """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager.
+
+    What is still held when the process ends is given back without an event loop. An ``http_client`` that was given, and
+    a ``transport`` for asyncio alone, cannot go on without one: that last request goes the usual way, without their
+    proxy, certificates and headers. Where it must not, close the client before the loop ends.
+    """
+
+    _in_loops = True
 
     def _open_way(self, transport: httpx.AsyncBaseTransport | None, http_client: httpx.AsyncClient | None) -> None:
         checked_way(type(self).__name__, transport, http_client, is_async=True)
         self._http = AsyncHttp(self._context, transport, http_client)
         self._keepers: list[SeatTask] = []
         self._calls: set[_AsyncCall] = set()
-        self._releases: set[asyncio.Future[None]] = set()
+        self._releases: set[asyncio.Future[bool]] = set()
+        self._context.on_unsettled = Remainder(self._context, self._http.without_loop).note
 
     @classmethod
     def from_settings(
@@ -100,11 +107,12 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         """A client by settings that are kept as one object. It raises what the class raises."""
         return cls(transport=transport, http_client=http_client, **settings.keywords())
 
+    @ending_here
     def seat(
         self,
         *,
         wait: float | None = None,
-        on_wait: Callable[[NoSeats, float], object] | None = None,
+        on_wait: Callable[[NoSeats | TooManyProcesses, float], object] | None = None,
         on_event: Callable[[SeatEvent], object] | None = None,
         reacquire: bool = True,
     ) -> AsyncSeat:
@@ -119,12 +127,12 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         """
         seconds = checked_seat_options(wait, on_wait, on_event, reacquire)
         process.register_for_forks(self)
-        keeper = SeatTask(
-            self._context, self._http, wait=seconds, on_wait=on_wait, reacquire=reacquire, on_event=on_event
-        )
+        callbacks = Callbacks(on_event, on_wait)
+        keeper = SeatTask(self._context, self._http, wait=seconds, reacquire=reacquire, callbacks=callbacks)
         self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
-        return AsyncSeat(keeper)
+        return AsyncSeat(keeper, callbacks)
 
+    @ending_here_later
     async def acquire(self) -> Lease:
         """The same as :meth:`LicenseClient.acquire`."""
         call = _AsyncCall(self)
@@ -135,34 +143,35 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             if call.is_over:
                 self._calls.discard(call)
 
+    @ending_here_later
     async def heartbeat(self, lease: Lease) -> Lease:
         """The same as :meth:`LicenseClient.heartbeat`."""
         return await self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
 
+    @ending_here_later
     async def release(self, lease: Lease) -> datetime:
         """The same as :meth:`LicenseClient.release`. Cancelling it ends the wait and not the release."""
         context = self._context
         over = context.clock.monotonic() + context.timeout
         ended: list[datetime] = []
+        sent: list[str] = []
 
         async def give_back() -> None:
             flow = flows.release_lease(context, lease, over, context.max_retries)
-            ended.append(await drive(flow, self._http, asyncio.sleep))
+            ended.append(await drive(flow, self._http, asyncio.sleep, sent.append))
 
-        task = running_loop().create_task(persist(give_back))
+        task: asyncio.Task[bool] = running_loop().create_task(persist(give_back))
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
         task.add_done_callback(_note_seen)
-        try:
-            if not await wait_for_future(task, context.timeout + 0.5):
-                raise _too_late(self)
-            task.result()
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        if not await wait_for_future(task, context.timeout + 0.5):
+            raise _too_late(context, sent)
+        task.result()
         if not ended:
-            raise _too_late(self)
+            raise _too_late(context, sent)
         return ended[0]
 
+    @ending_here_later
     async def validate(self) -> Validation:
         """The same as :meth:`LicenseClient.validate`."""
         return await self._call(lambda over: flows.validate(self._context, over, self._context.max_retries))
@@ -178,6 +187,10 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             await call.finish(RELEASE_SECONDS)
         for release in list(self._releases):
             await finish_task(release, RELEASE_SECONDS)
+        if self._context.unsettled:
+            over = self._context.clock.monotonic() + RELEASE_SECONDS
+            flow = flows.settle_rest(self._context, over, last=True)
+            await finish_task(asyncio.ensure_future(drive(flow, self._http, asyncio.sleep)), RELEASE_SECONDS)
         await self._http.close()
 
     async def __aenter__(self) -> AsyncLicenseClient:
@@ -191,14 +204,13 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
     async def _call(self, build: Callable[[float], Flow[T]]) -> T:
         context = self._context
         over = context.clock.monotonic() + context.timeout
-        task = running_loop().create_task(drive(build(over), self._http, asyncio.sleep))
+        sent: list[str] = []
+        task = running_loop().create_task(drive(build(over), self._http, asyncio.sleep, sent.append))
         task.add_done_callback(_note_seen)
         try:
             if not await wait_for_future(task, context.timeout + 0.5):
-                raise _too_late(self)
+                raise _too_late(context, sent)
             return task.result()
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
         finally:
             task.cancel()
 
@@ -217,11 +229,14 @@ class _AsyncCall:
         self._task: asyncio.Task[Lease | None] | None = None
         self._cleaning: asyncio.Task[None] | None = None
         self._abandoned = False
+        self._sent: list[str] = []
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to be given back."""
-        return self._task is None or (self._task.done() and not self._grants.pending and not self._grants.asked)
+        cleaned = self._cleaning is None or self._cleaning.done()
+        nothing_left = cleaned and not self._grants.pending and not self._grants.asked
+        return self._task is None or (self._task.done() and nothing_left)
 
     async def acquire(self) -> Lease:
         """The lease. Raises what refused it, at the latest after the timeout and half a second."""
@@ -231,17 +246,19 @@ class _AsyncCall:
         self._task.add_done_callback(self._note_end)
         try:
             if not await wait_for_future(self._task, self._context.timeout + 0.5):
-                raise _too_late(self._client)
+                raise _too_late(self._context, self._sent)
             lease = self._task.result()
             if lease is None:
-                raise _too_late(self._client)
+                raise _too_late(self._context, self._sent)
         except BaseException as error:
             self._abandon()
-            if isinstance(error, LicenseError):
-                raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+            process.note_own_places(error, self._context)
             raise
         self._grants.take(lease)
-        process.unregister_seat(self)
+        if self._grants.pending:  # another deployment's
+            self._cleaning = loop.create_task(self._clean())
+        else:
+            process.unregister_seat(self)
         return lease
 
     async def finish(self, timeout: float) -> None:
@@ -255,10 +272,13 @@ class _AsyncCall:
         over = context.clock.monotonic() + context.timeout
         try:
             flow = flows.acquire(context, self._attempt, over, context.max_retries, grants)
-            lease = await drive(flow, self._http, asyncio.sleep)
+            lease = await drive(flow, self._http, asyncio.sleep, self._sent.append)
             if not self._abandoned:
                 return lease
             await self._give_back()
+        except LicenseError:
+            self._cleaning = asyncio.get_running_loop().create_task(self._clean())
+            raise
         except asyncio.CancelledError:
             # The loop ends.
             await persist(self._give_back)
@@ -267,8 +287,8 @@ class _AsyncCall:
 
     def _note_end(self, task: asyncio.Task[Lease | None]) -> None:
         # An error that nobody waits for any more has been seen; asyncio would print it.
-        interrupted = task.cancelled() or task.exception() is None
-        if not self._grants.pending and not (interrupted and self._grants.asked):
+        _note_seen(task)
+        if not self._grants.pending and not self._grants.asked:
             process.unregister_seat(self)
         if self._abandoned:
             self._client._calls.discard(self)
@@ -278,18 +298,29 @@ class _AsyncCall:
         task = self._task
         if task is None or not task.done():
             return  # it reads the answer that may be on its way, and gives the seat back
+        if self._cleaning is not None:
+            return
         if self._grants.pending:
-            self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
+            self._cleaning = asyncio.get_running_loop().create_task(self._clean())
         else:
             process.unregister_seat(self)
 
     async def _give_back(self) -> None:
         deadline = self._context.clock.monotonic() + process.EXIT_SECONDS
-        flow = flows.settle(self._context, self._attempt, self._grants, deadline)
-        await drive(flow, self._http, asyncio.sleep)
+        await drive(flows.settle(self._context, self._attempt, self._grants, deadline), self._http, asyncio.sleep)
         process.unregister_seat(self)
 
-    def _begin_release(self) -> None:
+    async def _clean(self) -> None:
+        """Give back what is left after the call, and ask what became of it where no answer came."""
+        try:
+            if await persist(self._give_back):
+                deadline = self._context.clock.monotonic() + flows.TRY_SECONDS
+                await drive(flows.settle_rest(self._context, deadline), self._http, asyncio.sleep)
+        finally:
+            self._client._calls.discard(self)
+
+    def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
+        del seconds
         self._abandoned = True
 
     def _end_release(self, timeout: float) -> bool:
@@ -314,7 +345,5 @@ def _note_seen(done: asyncio.Future[Any]) -> None:
     _ = done.cancelled() or done.exception()
 
 
-def _too_late(client: AsyncLicenseClient) -> ServerUnreachable:
-    context = client._context
-    wait = flows.seconds_in_words(context.timeout)
-    return ServerUnreachable(f"The license server at {context.server} gave no answer {wait}. Try again.")
+def _too_late(context: Context, sent: list[str]) -> ServerUnreachable:
+    return flows.no_answer(context, context.timeout, sent[-1] if sent else None)

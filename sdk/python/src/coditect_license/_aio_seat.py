@@ -10,18 +10,21 @@ import contextlib
 import inspect
 import logging
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from . import _flows as flows, _log as log, _process as process, _seat_flows as seat_flows
 from ._aio_aside import run_aside, running_loop, wait_for_future
+from ._aside import Aside
 from ._context import Context
-from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
 from ._exchange import DoAside, EffectResult, Flow, SendRequest, TransportFault
 from ._http import AsyncHttp
 from ._seat_core import SeatCore
 from ._seat_state import SeatEvent
 from ._seat_thread import do_aside
+from ._seat_view import Callbacks
 
 T = TypeVar("T")
 
@@ -29,8 +32,16 @@ INTERRUPTIONS = 3
 """How often what gives a seat back may be cancelled and still goes on. Afterwards the end of the process does it."""
 
 
-async def drive(flow: Flow[T], http: AsyncHttp, wait: Callable[[float], Awaitable[None]]) -> T:
-    """Carry a flow out with awaitable calls; the counterpart of :func:`coditect_license._flows.drive`."""
+async def drive(
+    flow: Flow[T],
+    http: AsyncHttp,
+    wait: Callable[[float], Awaitable[None]],
+    note_sent: Callable[[str], object] = lambda _: None,
+) -> T:
+    """Carry a flow out with awaitable calls; the counterpart of :func:`coditect_license._flows.drive`.
+
+    ``note_sent`` is told the id of each request.
+    """
     result: EffectResult = None
     while True:
         try:
@@ -39,6 +50,7 @@ async def drive(flow: Flow[T], http: AsyncHttp, wait: Callable[[float], Awaitabl
             return end.value  # type: ignore[no-any-return]
         result = None
         if isinstance(effect, SendRequest):
+            note_sent(effect.request.request_id)
             result = await _send(http, effect)
         elif isinstance(effect, DoAside):
             await run_aside(effect.aside, effect.work, effect.seconds)
@@ -63,14 +75,15 @@ async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
     return TransportFault(f"no answer within {effect.timeout:.1f} s", None, effect.request.request_id)
 
 
-async def persist(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do what gives something back, also while the loop ends and cancels everything."""
-    for _ in range(INTERRUPTIONS):
+async def persist(make: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Do what gives something back, also while the loop ends and cancels everything. False if it was cancelled."""
+    for interruptions in range(INTERRUPTIONS):
         try:
             await make()
         except asyncio.CancelledError:
             continue
-        return
+        return interruptions == 0
+    return False
 
 
 class SeatTask:
@@ -82,13 +95,16 @@ class SeatTask:
         http: AsyncHttp,
         *,
         wait: float | None,
-        on_wait: Callable[[NoSeats, float], object] | None,
         reacquire: bool,
-        on_event: Callable[[SeatEvent], object] | None,
+        callbacks: Callbacks,
     ) -> None:
-        self._on_event, self._on_wait = on_event, on_wait
-        tell_event = None if on_event is None else self._call_on_event
-        self.core = SeatCore(context, reacquire=reacquire, on_event=tell_event, tell=self._tell)
+        self._callbacks = weakref.ref(callbacks)
+        # Handlers of the program's logging may block, and the loop must not.
+        self._log = Aside("coditect-license-log")
+        self._parting: Callbacks | None = None
+        self.core: SeatCore = SeatCore(
+            context, reacquire=reacquire, find_on_event=self._on_event, tell=self._tell, write_log=self._log.put
+        )
         self._http, self._wait_for = http, wait
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +112,7 @@ class SeatTask:
         self._woken: asyncio.Future[None] | None = None
         self._opened_without_reply = False
         self._open_error: BaseException | None = None
-        self._callbacks: set[asyncio.Future[Any]] = set()
+        self._called_tasks: set[asyncio.Future[Any]] = set()
 
     @property
     def is_new(self) -> bool:
@@ -131,10 +147,12 @@ class SeatTask:
         if not done and self.core.lease is None:
             self._open_without_reply(budget)
         elif self._open_error is not None:
+            process.note_own_places(self._open_error, context)
             raise self._open_error.with_traceback(None)
 
-    async def release(self, timeout: float) -> bool:
-        """Give the seat back, and wait for it at most so many seconds."""
+    async def release(self, timeout: float, callbacks: Callbacks | None = None) -> bool:
+        """Give the seat back, and wait for it at most so many seconds. The callbacks are kept until it is done."""
+        self._parting = callbacks
         self.begin_release()
         task = self._task
         if task is not None and task is not asyncio.current_task() and self._loop is asyncio.get_running_loop():
@@ -167,7 +185,7 @@ class SeatTask:
     async def _run(self, first: Flow[None]) -> None:
         try:
             await self._live(first)
-            await self._give_back(interrupted=False)
+            await self._give_back()
         except asyncio.CancelledError:
             # Somebody ends the loop, or this task. No answer may be lost, and no seat.
             self.core.close()
@@ -176,13 +194,14 @@ class SeatTask:
         except Exception as error:  # noqa: BLE001 - never into the host from this task
             self.core.report_mistake("giving a seat back failed; its lease runs out by itself", error)
         finally:
+            self._parting = None
             self._note_opened()
-            if self.core.release_confirmed and not self.core.grants.pending:
+            if self._is_settled:
                 process.unregister_seat(self)
 
     async def _live(self, first: Flow[None]) -> None:
         try:
-            await drive(first, self._http, self._wait)
+            await drive(first, self._http, self._wait, self.core.note_sent)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - raised again by open
@@ -192,7 +211,7 @@ class SeatTask:
         self._note_opened()
         while not self.core.over:
             try:
-                await drive(seat_flows.keep_seat(self.core), self._http, self._wait)
+                await drive(seat_flows.keep_seat(self.core), self._http, self._wait, self.core.note_sent)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the program its seat
                 self.core.report_mistake("a heartbeat failed in an unexpected way", error)
                 self.core.on_fault(
@@ -201,12 +220,20 @@ class SeatTask:
                 )
                 await self._wait(max(self.core.next_pause(), 0.1))
 
-    async def _give_back(self, *, interrupted: bool) -> None:
-        seconds = process.EXIT_SECONDS if interrupted else flows.TRY_SECONDS
-        deadline = self.core.context.clock.monotonic() + seconds
+    async def _give_back(self, *, interrupted: bool = False) -> None:
+        context = self.core.context
+        deadline = context.clock.monotonic() + (process.EXIT_SECONDS if interrupted else flows.TRY_SECONDS)
         await drive(seat_flows.give_seat_back(self.core, deadline, interrupted=interrupted), self._http, asyncio.sleep)
         if self._open_error is None:
             self.core.report_changes()
+        elif not interrupted:
+            # Nobody waits for it any more, and the next answer may come.
+            await drive(flows.settle_rest(context, deadline), self._http, asyncio.sleep)
+
+    @property
+    def _is_settled(self) -> bool:
+        grants = self.core.grants
+        return self.core.release_confirmed and not grants.pending and not grants.asked
 
     async def _wait(self, seconds: float) -> None:
         if self._woken is None:
@@ -233,15 +260,16 @@ class SeatTask:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon(say)
 
-    def _tell_wait(self, refusal: NoSeats, pause: float) -> None:
-        on_wait = self._on_wait
+    def _tell_wait(self, refusal: NoSeats | TooManyProcesses, pause: float) -> None:
+        callbacks = self._callbacks()
+        on_wait = None if callbacks is None else callbacks.on_wait
         if on_wait is not None:
             self._tell(lambda: self._call("on_wait", lambda: on_wait(refusal, pause)))
 
-    def _call_on_event(self, event: SeatEvent) -> None:
-        on_event = self._on_event
-        if on_event is not None:
-            self._call("on_event", lambda: on_event(event))
+    def _on_event(self) -> Callable[[SeatEvent], None] | None:
+        callbacks = self._callbacks()
+        on_event = None if callbacks is None else callbacks.on_event
+        return None if on_event is None else lambda event: self._call("on_event", lambda: on_event(event))
 
     def _call(self, name: str, call: Callable[[], object]) -> None:
         """Call a function of the program, or start a coroutine function of it as a task."""
@@ -249,17 +277,24 @@ class SeatTask:
             made = call()
             if inspect.isawaitable(made):
                 task = asyncio.ensure_future(made)
-                self._callbacks.add(task)
+                self._called_tasks.add(task)
                 task.add_done_callback(lambda done: self._called(name, done))
         except Exception as error:  # noqa: BLE001 - the program's own code
-            log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=error)
+            self._log_raised(name, error)
 
     def _called(self, name: str, done: asyncio.Future[Any]) -> None:
-        self._callbacks.discard(done)
-        if not done.cancelled() and done.exception() is not None:
-            log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=done.exception())
+        self._called_tasks.discard(done)
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._log_raised(name, error)
 
-    def _begin_release(self) -> None:
+    def _log_raised(self, name: str, error: BaseException) -> None:
+        self._log.put(
+            lambda: log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=error)
+        )
+
+    def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
+        del seconds  # the end of the process gives it back by itself
         self.core.close()
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
@@ -267,7 +302,7 @@ class SeatTask:
 
     def _end_release(self, timeout: float) -> bool:
         """Give the seat back when the process ends. The event loop is over then, so the request is sent without it."""
-        if not self.core.release_confirmed or self.core.grants.pending:
+        if not self._is_settled:
             deadline = self.core.context.clock.monotonic() + timeout
             flow = seat_flows.give_seat_back(self.core, deadline, interrupted=True)
             flows.drive(flow, self._http.without_loop().send, time.sleep, do_aside)
@@ -275,4 +310,5 @@ class SeatTask:
 
     def _after_fork(self) -> None:
         self.core.on_fork()
+        self._log.after_fork()
         self._task = self._opened = self._loop = self._woken = None

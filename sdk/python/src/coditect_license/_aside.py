@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -16,13 +17,16 @@ T = TypeVar("T")
 
 MOST_JOBS = 1000
 """How many jobs may wait for one that hangs. Further ones are dropped."""
+NOTICE_SECONDS = 0.5
+"""How long a signal may stay unnoticed that did not interrupt the wait of the main thread."""
 
 
 class Latch:
     """An event that happens once and that can be awaited, also by a signal handler that interrupts a wait for it.
 
     ``threading.Event`` may deadlock there: its lock is not reentrant, and a handler runs inside whatever the main
-    thread does.
+    thread does. Handlers run between two instructions of the main thread, and a signal that comes just before its wait
+    begins, or to another thread, does not interrupt the wait. So it waits in slices.
     """
 
     def __init__(self) -> None:
@@ -36,10 +40,14 @@ class Latch:
 
     def wait(self, timeout: float) -> bool:
         """Whether it happened, after at most ``timeout`` seconds; infinity waits for ever."""
-        happened = self._lock.acquire(timeout=longest_wait(timeout))
-        if happened:
-            self.set()
-        return happened
+        over = time.monotonic() + timeout
+        while True:
+            left = over - time.monotonic()
+            happened = self._lock.acquire(timeout=longest_wait(min(left, NOTICE_SECONDS)))
+            if happened:
+                self.set()
+            if happened or left <= NOTICE_SECONDS:
+                return happened
 
 
 class Wake:
@@ -91,7 +99,7 @@ class Job(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self.done = Latch()
+        self.done: Latch = Latch()
         self.value: T | None = None
         self.then: Callable[[], None] | None = None
         """Called in the other thread when it is done."""

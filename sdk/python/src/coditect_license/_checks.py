@@ -66,6 +66,9 @@ def checked(given: Settings, env: Mapping[str, str] | None = None) -> CheckedSet
     allow_http = found.switch("allow_http", False)
     servers = found.servers(allow_http)
     issuer = found.text("issuer")
+    for part in ("installation", "project_root"):
+        if given.hardware_id is not None and getattr(given, part) is not None:
+            refuse_both("hardware_id", part, "a hardware_id is sent as it is.")
     clock, system = found.value("clock"), found.value("system")
     if clock is not None and not (callable(getattr(clock, "monotonic", 0)) and callable(getattr(clock, "wall", 0))):
         found.refuse("clock", "must be a coditect_license.Clock")
@@ -116,6 +119,25 @@ def callback_or_refuse(name: str, value: T) -> T:
     if value is not None and not callable(value):
         raise ConfigurationError(f"{name} must be a function, and not {_named(value)}.")
     return value
+
+
+def refuse_both(one: str, other: str, why: str) -> NoReturn:
+    """Refuse two arguments of which one would be ignored. Raises :class:`ConfigurationError` that names both."""
+    raise ConfigurationError(f"{one} and {other} were both given, but {why} Leave one of them out.")
+
+
+def refuse_ignored_ways(given: Settings, transport: object, http_client: object) -> None:
+    """Refuse what would be ignored beside a way to the server of the program's own.
+
+    What the environment says is no part of it: a program's own way is above it.
+    """
+    own = "http_client" if http_client is not None else "transport" if transport is not None else None
+    if http_client is not None and transport is not None:
+        refuse_both("transport", "http_client", "an http_client has a transport of its own.")
+    if own is not None and given.proxy is not None:
+        refuse_both("proxy", own, f"the way to the server is that of the {own}.")
+    if own is not None and given.verify is not NOT_GIVEN:
+        refuse_both("verify", own, f"certificates are checked by the {own}.")
 
 
 class _Found:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
 
-from ._checks import callback_or_refuse, seconds_or_refuse, switch_or_refuse
+from ._checks import callback_or_refuse, refuse_ignored_ways, seconds_or_refuse, switch_or_refuse
 from ._clock import Clock
 from ._context import Context
 from ._errors import LicenseError
@@ -14,16 +15,47 @@ from ._identity import MachineSources
 from ._roots import RootsLike
 from ._settings import NOT_GIVEN, NotGiven, ProxyLike, Settings, VerifyLike, suggesting
 
+P = ParamSpec("P")
+R = TypeVar("R")
 TransportT = TypeVar("TransportT")
 HttpClientT = TypeVar("HttpClientT")
+
+
+def ending_here(method: Callable[P, R]) -> Callable[P, R]:
+    """A method whose errors end in the program's traceback with one frame of this package."""
+
+    @functools.wraps(method)
+    def outermost(*arguments: P.args, **keywords: P.kwargs) -> R:
+        try:
+            return method(*arguments, **keywords)
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+
+    return outermost
+
+
+def ending_here_later(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """The same for a coroutine function."""
+
+    @functools.wraps(method)
+    async def outermost(*arguments: P.args, **keywords: P.kwargs) -> R:
+        try:
+            return await method(*arguments, **keywords)
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - as above
+
+    return outermost
 
 
 class ClientBase(Generic[TransportT, HttpClientT]):
     """One license on one machine.
 
     Making a client checks its settings and does nothing else: no thread, no connection, no file is written, and the
-    machine's identity is found out when it is first needed.
+    machine's identity is found out when it is first needed. Root keys in a file are read here, within the timeout; an
+    :class:`AsyncLicenseClient` reads them with its first request, which then raises what is wrong with them.
     """
+
+    _in_loops = False
 
     @suggesting
     def __init__(
@@ -58,6 +90,8 @@ class ClientBase(Generic[TransportT, HttpClientT]):
     ) -> None:
         """Check the settings. :class:`Settings` describes each; ``transport`` and ``http_client`` are those of httpx.
 
+        Either of them is a way to the server of its own, beside which ``proxy`` and ``verify`` are refused.
+
         Raises:
             ConfigurationError: A setting is wrong or missing; it is named. No request was sent.
             InvalidKey: The license key is mistyped. No request was sent.
@@ -89,11 +123,9 @@ class ClientBase(Generic[TransportT, HttpClientT]):
             clock=clock,
             system=system,
         )
-        try:
-            self._context = Context(settings)
-            self._open_way(transport, http_client)
-        except LicenseError as error:
-            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        refuse_ignored_ways(settings, transport, http_client)
+        self._context = Context(settings, in_loops=self._in_loops)
+        self._open_way(transport, http_client)
 
     def _open_way(self, transport: TransportT | None, http_client: HttpClientT | None) -> None:
         raise NotImplementedError
@@ -104,14 +136,18 @@ class ClientBase(Generic[TransportT, HttpClientT]):
         return self._context.key.number
 
     @property
+    @ending_here
     def hardware_id(self) -> str:
         """The text that is sent to tell this machine from others.
 
-        Raises :class:`ConfigurationError` if it cannot be found out within the timeout.
+        Raises :class:`ConfigurationError` if it cannot be found out within the timeout. An
+        :class:`AsyncLicenseClient` holds a running event loop up for 0.05 s at most: await a call first, after which
+        it is known.
         """
         return self._context.hardware_id
 
     @property
+    @ending_here
     def hw(self) -> str:
         """The machine's public hash under this license: what tokens say, and what the owner of the license sees.
 
@@ -120,6 +156,7 @@ class ClientBase(Generic[TransportT, HttpClientT]):
         return self._context.hw
 
     @property
+    @ending_here
     def deployment(self) -> str:
         """``desktop``, ``container`` or ``ci``, or the word that was given. Raises as :attr:`hardware_id` does."""
         return self._context.identity.client["deployment"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import platform
 import random
 import sys
@@ -13,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from . import _identity as identity
+from . import _errors as errors, _identity as identity
 from ._aside import Aside
 from ._checks import CheckedSettings, checked
+from ._clock import Clock
 from ._errors import ConfigurationError, LicenseError, ServerUnreachable
-from ._exchange import ClientIdentity, EffectResult, Reply, TransportFault
+from ._exchange import ClientIdentity, EffectResult, Reply, TransportFault, seconds_in_words
 from ._key import LicenseKey, parse_key
 from ._refusals import request_id_of
 from ._roots import RootKey, is_path, load_roots, refuse_public_roots
@@ -27,6 +27,8 @@ from ._verify import ExpectedToken, hw_of
 
 T = TypeVar("T")
 
+LOOP_SECONDS = 0.05
+"""How long an event loop is held up at most for what is not known yet."""
 POLL_SECONDS = 15.0
 """The longest pause between two looks at a full pool."""
 
@@ -46,26 +48,39 @@ class MachineFacts:
 class Context:
     """Everything about one license on one machine that does not change while a client lives."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Check the settings. Raises :class:`ConfigurationError` or :class:`InvalidKey`; no request is sent."""
-        self.settings = found = checked(settings)
-        self.key = parse_key(found.key)
-        self.clock, self.timeout, self.offline = found.clock, found.timeout, found.offline
-        self.max_retries = found.max_retries
-        self.rng = random.Random()  # noqa: S311 - spreads requests over time; nothing secret
+    def __init__(self, settings: Settings, *, in_loops: bool = False) -> None:
+        """Check the settings. Raises :class:`ConfigurationError` or :class:`InvalidKey`; no request is sent.
+
+        ``in_loops`` says that the client is one for event loops.
+        """
+        found = checked(settings)
+        self.settings: CheckedSettings = found
+        self.key: LicenseKey = parse_key(found.key)
+        self.clock: Clock = found.clock
+        self.timeout: float = found.timeout
+        self.offline: bool = found.offline
+        self.max_retries: float = found.max_retries
+        self.rng: random.Random = random.Random()  # noqa: S311 - spreads requests over time; nothing secret
         self._servers = found.servers
         # Loaded here and not at the first reply, so that a program without a pinned key fails on its first day.
-        self._roots = _load_roots(found)
+        # A client of an event loop reads a file later, since the loop must not wait for a disk.
+        self._in_loops = in_loops
+        self._roots = () if in_loops and is_path(found.roots) else _load_roots(found)
         refuse_public_roots(self._roots, self._servers)
         self._facts: MachineFacts | None = None
         self._finding_error: LicenseError | None = None
-        self.aside = Aside("coditect-license-machine")
+        self.aside: Aside = Aside("coditect-license-machine")
         """Where what depends on the machine is found out."""
         self._instance_needed = False
         self._instance_drawn: str | None = None
         self.unsettled: deque[str] = deque()
         """Attempts whose outcome is not known. The next start repeats one, and gets the session that it may have made.
+        Before the client is closed and before the process ends the server is asked what became of the others.
         """
+        self.on_unsettled: Callable[[], None] = lambda: None
+        """Called when an attempt is added to them or taken from them."""
+        self.settling: set[object] = set()
+        """What is being asked for or given back now: it may be in the way of a new start for a moment."""
 
     @property
     def server(self) -> str:
@@ -87,6 +102,10 @@ class Context:
         if self._facts is not None:
             return
         try:
+            if not self._roots:
+                roots = load_roots(self.settings.roots)
+                refuse_public_roots(roots, self._servers)
+                self._roots = roots
             self._facts = _machine_facts(self.settings, self.key, self._roots)
         except LicenseError as error:
             self._finding_error = error
@@ -101,19 +120,39 @@ class Context:
 
     @property
     def facts(self) -> MachineFacts:
-        """What depends on the machine. Raises :class:`ConfigurationError`, at the latest after the timeout."""
+        """What depends on the machine. Raises :class:`ConfigurationError`, at the latest after the timeout.
+
+        Where an event loop runs, which must not be held up, that is after :data:`LOOP_SECONDS`.
+        """
         if self._facts is None:
-            self.aside.run(self.find_out, self.timeout)
+            patience = self._patience()
+            self.aside.run(self.find_out, patience)
+            if self._facts is None and self._finding_error is None and patience < self.timeout:
+                raise ConfigurationError(
+                    "This machine's identity is not known yet. Await a call of the client first, such as validate(), "
+                    "or give hardware_id=…."
+                )
         return self.found_facts()
 
     def found_facts(self) -> MachineFacts:
         """What was found out. Raises :class:`ConfigurationError` if nothing was, or not in time."""
         if self._facts is None:
+            what, advice = f"The root keys in {self.settings.roots!r}", "Try again, or check roots=…."
+            if self._roots:
+                what, advice = "This machine's identity", "Try again, or give hardware_id=…."
             raise self._finding_error or ConfigurationError(
-                f"This machine's identity could not be read within {self.timeout:.0f} s, perhaps because a disk hangs. "
-                "Try again, or give hardware_id=…."
+                f"{what} could not be read {seconds_in_words(self.timeout)}, perhaps because a disk hangs. {advice}"
             )
         return self._facts
+
+    def _patience(self) -> float:
+        if self._in_loops:
+            import asyncio
+
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop()
+                return min(self.timeout, LOOP_SECONDS)
+        return self.timeout
 
     @property
     def machine(self) -> identity.MachineIdentity:
@@ -164,6 +203,7 @@ class Context:
     def after_fork(self) -> None:
         """Start anew in a forked child, which needs attempts, an instance id and random numbers of its own."""
         self.unsettled.clear()
+        self.settling.clear()
         self._instance_drawn = None
         self.rng = random.Random()  # noqa: S311 - as above
         self.aside.after_fork()
@@ -172,9 +212,26 @@ class Context:
 
     def draw_attempt(self) -> str:
         """An attempt whose outcome is not known, if there is one, else a new one."""
-        with contextlib.suppress(IndexError):  # another thread may have taken it
-            return self.unsettled.popleft()
-        return str(uuid.uuid4())
+        try:
+            attempt = self.unsettled.popleft()
+        except IndexError:  # there is none, or another thread has taken it
+            return str(uuid.uuid4())
+        self.on_unsettled()
+        return attempt
+
+    def leave_unsettled(self, attempt: str) -> None:
+        """Note that the outcome of an attempt is not known."""
+        self.unsettled.append(attempt)
+        self.on_unsettled()
+
+    def claim_unsettled(self, attempt: str) -> bool:
+        """Take this attempt back, which nobody else may repeat from now on. False if somebody has it already."""
+        try:
+            self.unsettled.remove(attempt)
+        except ValueError:
+            return False
+        self.on_unsettled()
+        return True
 
     def read(self, result: EffectResult, reader: Callable[[Reply], T], server: str | None = None) -> T:
         """What ``reader`` makes of a reply. Raises :class:`ServerUnreachable` where there is no reply.
@@ -227,8 +284,8 @@ def _load_roots(settings: CheckedSettings) -> tuple[RootKey, ...]:
     if isinstance(found, LicenseError):
         raise found.with_traceback(None)
     if found is None:
-        wait = "" if math.isinf(settings.timeout) else f" within {settings.timeout:.0f} s"
-        raise ConfigurationError(f"The root keys could not be read from {settings.roots!r}{wait}. Check roots=….")
+        wait = seconds_in_words(settings.timeout)
+        raise ConfigurationError(f"The root keys could not be read from {settings.roots!r} {wait}. Check roots=….")
     return found
 
 
@@ -281,5 +338,4 @@ def _display_text(value: object) -> str | None:
         text = str(value)
     except Exception:  # noqa: BLE001 - an object of the program
         return None
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(line.split())[:255].strip() or None
+    return " ".join(errors.one_line(text).split())[:255].strip() or None

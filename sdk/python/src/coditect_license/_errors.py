@@ -313,6 +313,11 @@ def short(error: LicenseError) -> LicenseError:
     return error.with_traceback(None)
 
 
+def one_line(text: str) -> str:
+    """A text of somebody else as terminals and logs may show it: what is not printable becomes a blank."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def _shown(text: str | None) -> str:
     """A text of somebody else as a message may show it: short, and without line breaks or control characters."""
     return "none" if text is None else ascii(text[:200])[1:-1]

@@ -5,6 +5,7 @@ This module does no I/O. Everything that builds requests, reads replies or carri
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,10 @@ class TransportFault:
     advice: str | None = None
     """What to do, where something better is known than to check the network."""
     request_id: str | None = None
+    may_have_arrived: bool = True
+    """Whether the server may have got the request and have done what was asked."""
+    reply: Reply | None = None
+    """What came all the same. It is not believed: only what it grants is read, so that it can be given back."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,13 @@ def parse_time(text: str) -> datetime:
     """An RFC 3339 time in UTC. Python before 3.11 reads neither a Z nor three to nine decimals by itself."""
     whole, _, rest = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(f"{whole}.{rest[:6]:0<6}" if rest else whole).replace(tzinfo=timezone.utc)
+
+
+def seconds_in_words(seconds: float) -> str:
+    """A time limit in a message: a short one to two places."""
+    if math.isinf(seconds):
+        return "in time"
+    return f"within {seconds:.0f} s" if seconds >= 10 else f"within {seconds:.2g} s"
 
 
 def parse_seconds(value: object) -> float | None:

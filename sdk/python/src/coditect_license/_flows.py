@@ -8,7 +8,6 @@ how they carry these out (:func:`drive`, and its counterpart in ``_aio_seat``).
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
@@ -19,11 +18,12 @@ from ._errors import (
     InvalidRequest,
     LicenseError,
     NoSeats,
+    Refusal,
     ServerUnreachable,
     TooManyProcesses,
     VerificationFailed,
 )
-from ._exchange import DoAside, EffectResult, Flow, Pause, Reply, Request, SendRequest
+from ._exchange import DoAside, EffectResult, Flow, Pause, Reply, Request, SendRequest, TransportFault, seconds_in_words
 from ._types import Lease, Validation
 
 T = TypeVar("T")
@@ -44,7 +44,9 @@ class Grants:
         self.pending: dict[str, str | None] = {}
         """The handles, each with the address that granted it."""
         self.asked = False
-        """Whether a request was sent whose answer has not come, so that a seat may have been granted."""
+        """Whether a request was sent to which no trusted answer has come, so that a seat may have been granted."""
+        self.under_way = False
+        """Whether somebody waits for such an answer now. Whoever does gives back what it grants."""
         self.given_back = False
         """Whether something was given back, so that the attempt must not be repeated (docs/PROTOCOL.md)."""
 
@@ -90,12 +92,13 @@ def ask(
     retries: float,
     *,
     first: str | None = None,
+    note: Callable[[EffectResult], None] = lambda _: None,
 ) -> Flow[T]:
     """One question, repeated while no answer comes, until ``deadline`` on the monotonic clock.
 
     Each try is a request of its own, with a nonce of its own. Where the server has several addresses, each is asked in
-    turn, the ``first`` before the others, until one gives a trusted answer. Raises what the last round raised; an
-    answer that was not trusted is worth more than none.
+    turn, the ``first`` before the others, until one gives a trusted answer. ``note`` is told what came of each try.
+    Raises what the last round raised; an answer that was not trusted is worth more than none.
     """
     tries = 0
     while True:
@@ -108,6 +111,7 @@ def ask(
             request = build()
             left = (deadline - context.clock.monotonic()) / (len(servers) - at)
             result = yield SendRequest(request, max(min(TRY_SECONDS, left), 0.05), server)
+            note(result)
             try:
                 answer = context.read(result, lambda reply, asked=request: read(reply, asked), server)  # type: ignore[misc]
             except ServerUnreachable as error:
@@ -134,79 +138,130 @@ def acquire(
     """Take a seat. The lease is one of ``grants`` until its owner takes it over.
 
     Every retry repeats the attempt, so that the server finds the session whose answer was lost instead of making a
-    second one. Where nothing comes of it, what was granted is given back before the error is raised. ``reusable`` says
-    whether the attempt of an unknown outcome may be repeated by another start of this client.
+    second one. Where nothing comes of it, the error is raised at once; its owner gives back what ``grants`` hold, which
+    may take long. ``reusable`` says whether the attempt of an unknown outcome may be repeated by another start of this
+    client; it is one of ``context.unsettled`` then.
     """
     yield from prepare(context, deadline)
     try:
-        return (yield from _acquire(context, attempt, deadline, retries, grants))
-    except Exception as error:
-        yield from give_back(context, grants, context.clock.monotonic() + TRY_SECONDS)
-        unknown = isinstance(error, (ServerUnreachable, VerificationFailed))
-        if reusable and unknown and not grants.given_back:
-            context.unsettled.append(attempt)
+        while True:
+            try:
+                return (yield from _acquire(context, attempt, deadline, retries, grants))
+            except (NoSeats, TooManyProcesses):
+                # Perhaps it is full of what this client is giving back.
+                if not (yield from _until_settled(context, deadline)):
+                    raise
+    except (ServerUnreachable, VerificationFailed):
+        if reusable and grants.asked and not grants.pending and not grants.given_back:
+            grants.asked = False
+            context.leave_unsettled(attempt)
         raise
 
 
+def _until_settled(context: Context, deadline: float) -> Flow[bool]:
+    """Whether something was being given back, and is not any more."""
+    if not context.settling:
+        return False
+    over = min(deadline, context.clock.monotonic() + TRY_SECONDS)
+    while context.settling:
+        if context.clock.monotonic() >= over:
+            return False
+        yield Pause(0.05)
+    return True
+
+
 def _acquire(context: Context, attempt: str, deadline: float, retries: float, grants: Grants) -> Flow[Lease]:
+    before = False
+
     def build() -> Request:
-        grants.asked = True
+        nonlocal before
+        before, grants.asked, grants.under_way = grants.asked, True, True
         return _wire.acquire_request(context.identity, attempt, context.instance_id)
 
+    def note(result: EffectResult) -> None:
+        grants.under_way = False
+        if isinstance(result, TransportFault) and not result.may_have_arrived:
+            grants.asked = before
+        reply = result.reply if isinstance(result, TransportFault) else result
+        session = None if reply is None else _wire.granted_session(reply)
+        if reply is not None and session is not None:
+            grants.asked, grants.pending[session] = False, reply.server
+
     def read(reply: Reply, request: Request) -> Lease:
-        grants.asked = False
-        session = _wire.granted_session(reply)
-        if session is not None:
-            grants.pending[session] = reply.server
-        lease = _wire.read_acquire(reply, request, context.expected, attempt, context.clock.wall())
+        try:
+            lease = _wire.read_acquire(reply, request, context.expected, attempt, context.clock.wall())
+        except (Refusal, InvalidRequest):
+            grants.asked = False
+            raise
         return reject_late_lease(context, lease)
 
     while True:
         try:
-            lease = yield from ask(context, build, read, deadline, retries)
+            return (yield from ask(context, build, read, deadline, retries, note=note))
         except InvalidRequest as error:
             # Only a license that counts processes needs to tell one from another, and its server says so.
-            if any(field == "instance_id" for field, _ in error.errors) and context.require_instance_id():
-                continue
-            raise
-        # Another deployment behind one of several addresses may have granted a seat of its own.
-        strangers = {held: server for held, server in grants.pending.items() if held != lease.session}
-        if strangers:
-            foreign = Grants()
-            foreign.pending = strangers
-            yield from give_back(context, foreign, context.clock.monotonic() + TRY_SECONDS)
-            grants.pending = {lease.session: grants.pending[lease.session]}
-        return lease
+            if not any(field == "instance_id" for field, _ in error.errors) or not context.require_instance_id():
+                raise
 
 
-def give_back(context: Context, grants: Grants, deadline: float) -> Flow[None]:
-    """Give back what was granted and has no owner. What cannot be given back is free when its lease is over."""
+def give_back(context: Context, grants: Grants, deadline: float, *, kept: str | None = None) -> Flow[None]:
+    """Give back what was granted and has no owner. What cannot be given back is free when its lease is over.
+
+    The session ``kept`` stays: where it has come to a lease, another deployment behind one of several addresses may
+    have granted a seat of its own.
+    """
     for session, server in list(grants.pending.items()):
-        grants.given_back = True
+        if session == kept:
+            continue
+        grants.given_back = grants.given_back or kept is None
         with contextlib.suppress(LicenseError):
             yield from release(context, session, deadline, 1, server)
         grants.pending.pop(session, None)
 
 
-def settle(context: Context, attempt: str, grants: Grants, deadline: float) -> Flow[None]:
-    """Give back whatever an attempt was granted, also where its request was interrupted before the answer came.
+def settle(context: Context, attempt: str, grants: Grants, deadline: float) -> Flow[bool]:
+    """Give back whatever an attempt was granted, also where no answer came. False if the outcome is still not known.
 
     The same attempt is then asked once more, which gives the same session again.
     """
-    if grants.asked:
-        grants.asked = False
-        try:
-            yield from acquire(context, attempt, deadline, 0, grants, reusable=False)
-        except LicenseError:
-            return
-    yield from give_back(context, grants, deadline)
+    context.settling.add(grants)
+    try:
+        if grants.asked:
+            with contextlib.suppress(LicenseError):
+                yield from prepare(context, deadline)
+                yield from _acquire(context, attempt, deadline, 0, grants)
+        yield from give_back(context, grants, deadline)
+    finally:
+        context.settling.discard(grants)
+    return not grants.asked
+
+
+def settle_rest(context: Context, deadline: float, *, last: bool = False) -> Flow[None]:
+    """Ask what became of every attempt whose outcome is not known, and give back what they were granted.
+
+    What is still not known afterwards is kept for the next start, unless this was the ``last`` time.
+    """
+    for attempt in list(context.unsettled):
+        if context.claim_unsettled(attempt):
+            grants = Grants()
+            grants.asked = True
+            settled = False
+            try:
+                settled = yield from settle(context, attempt, grants, deadline)
+            finally:
+                if not settled and not last:
+                    context.leave_unsettled(attempt)
+
+
+OnWait = Callable[[NoSeats | TooManyProcesses, float], None]
+"""Told why there is no place on a seat yet, and after how many seconds the next look is."""
 
 
 def wait_for_seat(
     context: Context,
     attempt: str,
     deadline: float,
-    on_wait: Callable[[NoSeats, float], None] | None,
+    on_wait: OnWait | None,
     is_over: Callable[[], bool],
     *,
     grants: Grants,
@@ -223,7 +278,7 @@ def wait_for_seat(
             pause = context.poll_pause(error.next_seat_in if isinstance(error, NoSeats) else error.next_process_in)
             if is_over() or context.clock.monotonic() + pause >= deadline:
                 raise
-            if on_wait is not None and isinstance(error, NoSeats):
+            if on_wait is not None:
                 on_wait(error, pause)
             yield Pause(pause)
             if is_over():
@@ -296,6 +351,10 @@ def reject_late_lease(context: Context, lease: Lease) -> Lease:
     return lease
 
 
-def seconds_in_words(seconds: float) -> str:
-    """A time limit in a message."""
-    return "in time" if math.isinf(seconds) else f"within {seconds:.0f} s"
+def no_answer(context: Context, seconds: float, request_id: str | None) -> ServerUnreachable:
+    """The exception for a call whose time is over. ``request_id`` is that of its last request."""
+    error = ServerUnreachable(
+        f"The license server at {context.server} gave no answer {seconds_in_words(seconds)}. Try again."
+    )
+    error.request_id = request_id
+    return error

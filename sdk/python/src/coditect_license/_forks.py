@@ -20,8 +20,8 @@ class _Moments:
 
 
 _moments = _Moments()
-_held = False
-"""Whether a fork keeps new moments from beginning."""
+_forking: int | None = None
+"""The thread that forks, which keeps new moments from beginning. Others that fork as well wait until it has forked."""
 
 
 @contextlib.contextmanager
@@ -40,23 +40,27 @@ def no_fork() -> Iterator[None]:
 
 def hold(seconds: float) -> None:
     """Wait before a fork until no thread is in such a moment, at most ``seconds``, and let none begin."""
-    global _held  # noqa: PLW0603 - a process forks as a whole
-    if _held:  # the hooks are there twice: a fork came while another thread put them in place
+    global _forking  # noqa: PLW0603 - a process forks as a whole
+    me, moments = threading.get_ident(), _moments
+    if _forking == me:  # the hooks are there twice: a fork came while another thread put them in place
         return
-    _held = _moments.changed.acquire(timeout=seconds)
-    if _held:
-        _moments.changed.wait_for(lambda: _moments.running == 0, seconds)
+    if moments.changed.acquire(timeout=seconds):
+        _forking = me
+        try:
+            moments.changed.wait_for(lambda: moments.running == 0, seconds)
+        finally:
+            _forking = me  # while this one waited, another may have begun to
 
 
 def let_go() -> None:
     """Let moments begin again after a fork, in the process that forked."""
-    global _held  # noqa: PLW0603 - a process forks as a whole
-    if _held:
-        _held = False
+    global _forking  # noqa: PLW0603 - a process forks as a whole
+    if _forking == threading.get_ident():
+        _forking = None
         _moments.changed.release()
 
 
 def forget() -> None:
     """Begin anew in a forked child, which has none of its parent's threads."""
-    global _moments, _held
-    _moments, _held = _Moments(), False
+    global _moments, _forking
+    _moments, _forking = _Moments(), None

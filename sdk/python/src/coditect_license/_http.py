@@ -5,6 +5,7 @@ What goes wrong on a network is returned as a :class:`TransportFault` and never 
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import threading
 from typing import TYPE_CHECKING, Any
@@ -28,27 +29,26 @@ class SyncHttp:
     def __init__(self, context: Context, transport: httpx.BaseTransport | None, client: httpx.Client | None) -> None:
         self._context, self._transport, self._given = context, transport, client
         self._own: httpx.Client | None = None
-        self._making = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
+        """The lock of whoever makes the pool, once somebody does.
+
+        It is not made earlier: gevent replaces ``threading.Lock`` in a worker of gunicorn, after ``--preload`` has made
+        the client. A lock of the former kind stops all of the worker where two requests need the pool at once.
+        """
         self._looked_at: dict[str, str] = {}
 
     def send(self, effect: SendRequest) -> Reply | TransportFault:
         """The reply, or the reason why there is none. Raises :class:`ConfigurationError` for a wrong ``verify``."""
-        sent = effect.request.request_id
         try:
             client = self._client()
             # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
-            over = sent_at + effect.timeout
             with client.stream(**_stream_arguments(self._context, effect)) as response:
-                if _is_compressed(response):
-                    return TransportFault("the answer is compressed, which was not asked for", None, sent)
-                body = b""
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if (fault := _body_fault(body, self._context.clock.monotonic() > over)) is not None:
-                        return TransportFault(fault, None, sent)
-                headers = lowercase_names(response.headers)
-                return Reply(response.status_code, body, headers, sent_at, sent, effect.server)
+                answer = _Answer(self._context, effect, response, sent_at)
+                for chunk in response.iter_raw() if answer.is_packed else response.iter_bytes():
+                    if not answer.take(chunk):
+                        break
+                return answer.result()
         except LicenseError:
             raise
         except Exception as error:  # noqa: BLE001 - a library may raise anything; no program may see it
@@ -63,12 +63,12 @@ class SyncHttp:
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent. They are not closed, since that would end the parent's too."""
         self._own = None
-        self._making = threading.Lock()
+        self._making = {}
 
     def _fault(self, error: Exception, effect: SendRequest) -> TransportFault:
         refused = _refused_certificate(error)
         if refused is None:
-            return TransportFault(_reason_of(error, effect), _advice_of(error), effect.request.request_id)
+            return _fault_of(error, effect)
         own = self._given is None and self._transport is None
         address = effect.server or self._context.server
         if own and address not in self._looked_at:
@@ -78,7 +78,7 @@ class SyncHttp:
     def _client(self) -> httpx.Client:
         if self._given is not None:
             return self._given
-        with self._making:
+        with self._making.setdefault("lock", threading.Lock()):
             if self._own is None:
                 self._own = _new_client(self._context, self._transport)
             return self._own
@@ -92,7 +92,7 @@ class AsyncHttp:
     ) -> None:
         self._context, self._transport, self._given = context, transport, client
         self._own: httpx.AsyncClient | None = None
-        self.aside = Aside("coditect-license-http")
+        self.aside: Aside = Aside("coditect-license-http")
         """Where :meth:`make_ready` is to be done."""
         self._looked_at: dict[str, str] = {}
 
@@ -117,29 +117,23 @@ class AsyncHttp:
 
     async def send(self, effect: SendRequest) -> Reply | TransportFault:
         """The reply, or the reason why there is none."""
-        sent = effect.request.request_id
         try:
             client = self._client()
             # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
-            over = sent_at + effect.timeout
             async with client.stream(**_stream_arguments(self._context, effect)) as response:
-                if _is_compressed(response):
-                    return TransportFault("the answer is compressed, which was not asked for", None, sent)
-                body = b""
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if (fault := _body_fault(body, self._context.clock.monotonic() > over)) is not None:
-                        return TransportFault(fault, None, sent)
-                headers = lowercase_names(response.headers)
-                return Reply(response.status_code, body, headers, sent_at, sent, effect.server)
+                answer = _Answer(self._context, effect, response, sent_at)
+                async for chunk in response.aiter_raw() if answer.is_packed else response.aiter_bytes():
+                    if not answer.take(chunk):
+                        break
+                return answer.result()
         except LicenseError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             refused = _refused_certificate(error)
             if refused is not None:
                 return _refused_fault(refused, await self._certificate(effect), effect)
-            return TransportFault(_reason_of(error, effect), _advice_of(error), sent)
+            return _fault_of(error, effect)
 
     async def _certificate(self, effect: SendRequest) -> str:
         address = effect.server or self._context.server
@@ -284,16 +278,62 @@ def _no_idle() -> httpx.Limits:
     return httpx.Limits(max_keepalive_connections=0)
 
 
-def _is_compressed(response: httpx.Response) -> bool:
-    """Whether the reply is compressed, so that unpacking could make it very large. The server compresses none."""
-    encoding: str = response.headers.get("content-encoding", "identity")
-    return encoding.lower() != "identity"
+class _Answer:
+    """A reply while it comes. What is wrong with it makes it a fault, which still says what it grants."""
+
+    def __init__(self, context: Context, effect: SendRequest, response: httpx.Response, sent_at: float) -> None:
+        self._clock, self._effect, self._response, self._sent_at = context.clock, effect, response, sent_at
+        encoding: str = response.headers.get("content-encoding", "identity")
+        is_compressed = encoding.lower() != "identity"
+        # Unpacking could make it very large. The server compresses none, so only the beginning is looked at.
+        self._fault = "the answer is compressed, which was not asked for" if is_compressed else None
+        self.is_packed: bool = is_compressed and not response.is_stream_consumed
+        """Whether it is to be read as it came."""
+        self._body = b""
+
+    def take(self, chunk: bytes) -> bool:
+        """Add a piece. False if no further one is wanted."""
+        self._body += chunk
+        if len(self._body) > MAX_REPLY_BYTES:
+            self._fault = self._fault or "the answer is larger than any answer of a license server"
+        elif self._clock.monotonic() > self._sent_at + self._effect.timeout:
+            self._fault = self._fault or "the answer did not arrive in time"
+        else:
+            return True
+        return False
+
+    def result(self) -> Reply | TransportFault:
+        """The reply, or what is wrong with it."""
+        sent, server = self._effect.request.request_id, self._effect.server
+        body = _unpacked(self._body) if self.is_packed else self._body[: MAX_REPLY_BYTES + 1]
+        headers = lowercase_names(self._response.headers)
+        reply = Reply(self._response.status_code, body, headers, self._sent_at, sent, server)
+        return reply if self._fault is None else TransportFault(self._fault, None, sent, reply=reply)
 
 
-def _body_fault(body: bytes, late: bool) -> str | None:
-    if len(body) > MAX_REPLY_BYTES:
-        return "the answer is larger than any answer of a license server"
-    return "the answer did not arrive in time" if late else None
+def _unpacked(packed: bytes) -> bytes:
+    """The beginning of what was packed by gzip or deflate; nothing if it was packed in another way."""
+    import zlib
+
+    for form in (32 + zlib.MAX_WBITS, -zlib.MAX_WBITS):  # gzip and zlib; deflate without a head
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(form).decompress(packed, MAX_REPLY_BYTES)
+    return b""
+
+
+def _fault_of(error: Exception, effect: SendRequest) -> TransportFault:
+    sent = effect.request.request_id
+    return TransportFault(_reason_of(error, effect), _advice_of(error), sent, may_have_arrived=not _was_unsent(error))
+
+
+def _was_unsent(error: Exception) -> bool:
+    """Whether an error says that no connection was made, so that the request reached nobody."""
+    try:
+        import httpx
+    except ImportError:
+        return True
+    unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+    return isinstance(error, (*unsent, httpx.InvalidURL))
 
 
 def _refused_certificate(error: Exception) -> Any:  # noqa: ANN401 - ssl is not imported before it is used
@@ -305,7 +345,8 @@ def _refused_certificate(error: Exception) -> Any:  # noqa: ANN401 - ssl is not 
 def _refused_fault(refused: Any, certificate: str, effect: SendRequest) -> TransportFault:  # noqa: ANN401 - as above
     from ._tls import REFUSED_ADVICE, refused_reason
 
-    return TransportFault(refused_reason(refused, certificate), REFUSED_ADVICE, effect.request.request_id)
+    reason, sent = refused_reason(refused, certificate), effect.request.request_id
+    return TransportFault(reason, REFUSED_ADVICE, sent, may_have_arrived=False)
 
 
 def _reason_of(error: Exception, effect: SendRequest) -> str:

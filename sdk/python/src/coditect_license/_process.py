@@ -21,11 +21,14 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _forks
 from ._aside import start_thread
-from ._errors import ConfigurationError, ServerUnreachable
+from ._errors import ConfigurationError, ServerUnreachable, TooManyProcesses
+
+if TYPE_CHECKING:
+    from ._context import Context
 
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
@@ -71,7 +74,9 @@ class ForkAware(Protocol):
 class HeldSeat(ForkAware, Protocol):
     """A seat that must be given back before the process ends."""
 
-    def _begin_release(self) -> None: ...
+    def _begin_release(self, seconds: float = ...) -> None:
+        """Begin to give it back. The process waits for it so many seconds."""
+
     def _end_release(self, timeout: float) -> bool: ...
 
 
@@ -87,6 +92,8 @@ _ending_thread: int | None = None
 _imported: set[str] = set()
 """What need not be imported before the next fork."""
 _importing: threading.Thread | None = None
+_importing_hangs = False
+"""Whether that thread was waited for in vain."""
 
 
 def register_seat(seat: HeldSeat) -> None:
@@ -100,6 +107,18 @@ def register_seat(seat: HeldSeat) -> None:
     if _ending_thread not in (None, threading.get_ident()):
         _held_seats.discard(seat)
         raise ServerUnreachable("The license server was not asked: this program is ending.")
+
+
+def note_own_places(error: BaseException, context: Context) -> None:
+    """Say in a refusal of a further process how many of the places on the machine's seat this process has itself."""
+    if not isinstance(error, TooManyProcesses):
+        return
+    own = 0
+    for core in [getattr(seat, "core", None) for seat in list(_held_seats)]:
+        held = None if core is None else core.lease
+        own += held is not None and (held.claims.license, held.claims.hw) == (context.key.number, context.hw)
+    which = {0: "None of these places is", 1: "1 of these places is"}.get(own, f"{own} of these places are")
+    error.args = (f"{error.detail} {which} held by seats of this process itself.",)
 
 
 def unregister_seat(seat: HeldSeat) -> None:
@@ -118,7 +137,7 @@ def release_all(timeout: float = EXIT_SECONDS) -> None:
     seats = list(_held_seats)
     for seat in seats:
         with contextlib.suppress(Exception):
-            seat._begin_release()
+            seat._begin_release(timeout)
     over = time.monotonic() + timeout
     for seat in seats:
         with contextlib.suppress(Exception):
@@ -194,20 +213,22 @@ def _finish_imports() -> None:
     """Import before a fork what this package may need.
 
     Another thread may be about to, and a forked child would have half of it for ever. It is done aside, since a disk
-    may hang, and the thread that forks may be importing the same. Then it is waited for once and not at every fork.
+    may hang, and the thread that forks may be importing the same. A disk that hangs is waited for once,
+    and not at every fork.
     """
-    global _importing  # noqa: PLW0603 - modules are those of the process
+    global _importing, _importing_hangs  # noqa: PLW0603 - modules are those of the process
     missing = _late_imports() - _imported
-    if not missing or (_importing and _importing.is_alive()):  # a disk that hung before another fork still hangs
+    if not missing or _is_importing(missing):
         return
-    if _is_importing(missing):
-        return
-    with contextlib.suppress(RuntimeError):  # no thread can be had any more
-        _importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
-        # Waited for to its end: who forks beside another thread is warned by Python.
-        _importing.join(FORK_SECONDS)
-        if not _importing.is_alive():
-            _imported.update(missing)
+    importing = _importing
+    with contextlib.suppress(RuntimeError):  # no thread can be had any more, or this one is it
+        if importing is None or not importing.is_alive():
+            _importing = importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
+            _importing_hangs = False
+        if not _importing_hangs:
+            # Waited for to its end: who forks beside another thread is warned by Python.
+            importing.join(FORK_SECONDS)
+            _importing_hangs = importing.is_alive()
 
 
 def _is_importing(names: Iterable[str]) -> bool:
@@ -235,6 +256,7 @@ def _import_all(names: Iterable[str]) -> None:
     for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    _imported.update(names)
 
 
 def _after_fork_in_child() -> None:
@@ -280,7 +302,7 @@ class SignalRelease:
                 "release_on_signals has no effect here: Python lets only the main thread of a program handle signals. "
                 "Take the seat there, or call seat.release() from a handler of your own.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self._pid = os.getpid()

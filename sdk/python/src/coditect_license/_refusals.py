@@ -29,7 +29,7 @@ def read_refusal(
     retry_after = parse_seconds(reply.headers.get("retry-after"))
     if not isinstance(code, str):
         return not_from_server(f"HTTP status {reply.status} without a code of the license server", retry_after)
-    detail = body.get("detail") if isinstance(body.get("detail"), str) else str(body.get("title", code))
+    detail = detail_of(body, code)
     said = f"{detail} [{code}, request {request_id}]"
     if reply.status in (400, 413, 415, 422):
         return errors.InvalidRequest(f"The license server could not read the request: {said}", _field_problems(body))
@@ -40,7 +40,7 @@ def read_refusal(
         )
     if request.nonce is None:
         # release and validate: their refusals decide nothing, and the server does not sign them.
-        return refusal_of_code(code, str(detail), body, request_id)
+        return refusal_of_code(code, detail, body, request_id)
     if code == UNSIGNED_SESSION and "refusal" not in body:
         return errors.UnknownSession(f"The license server does not know this session: {said}", retry_after)
     try:
@@ -54,13 +54,19 @@ def read_refusal(
         if signed != plain:
             changed = f"The {name} of a refusal was changed on its way: {signed} was signed, {plain} arrived."
             return errors.ServerUnreachable(changed, retry_after)
-    return refusal_of_code(code, str(detail), body, request_id)
+    return refusal_of_code(code, detail, body, request_id)
 
 
 def request_id_of(reply: Reply) -> str | None:
     """The id by which the server's logs name the request; ``None`` if the reply has none that can be shown."""
     found = reply.headers.get("x-request-id")
     return found if found and len(found) <= 64 and found.isascii() and found.isprintable() else None
+
+
+def detail_of(body: Mapping[str, Any], code: str) -> str:
+    """The sentence for a person. Nobody signs it, so it is shown without what a terminal would obey."""
+    detail = body.get("detail")
+    return errors.one_line(detail if isinstance(detail, str) else str(body.get("title", code)))
 
 
 def refusal_of_code(code: str, detail: str, body: Mapping[str, Any], request_id: str | None) -> errors.Refusal:
@@ -71,7 +77,7 @@ def refusal_of_code(code: str, detail: str, body: Mapping[str, Any], request_id:
     if code == errors.NoSeats.code:
         return _no_seats(detail, body, request_id)
     if code == errors.TooManyProcesses.code:
-        processes, next_in = _count_or_zero(body.get("processes")), _whole_seconds(body.get("next_process_in"))
+        processes, next_in = _count_or_zero(body.get("processes")), whole_seconds(body.get("next_process_in"))
         return errors.TooManyProcesses(detail, processes=processes, next_process_in=next_in, request_id=request_id)
     if code == errors.SessionGone.code:
         return errors.SessionGone(detail, reason=_text_or_none(body.get("reason")) or "unknown", request_id=request_id)
@@ -95,7 +101,7 @@ def _no_seats(detail: str, body: Mapping[str, Any], request_id: str | None) -> e
         detail,
         seats_total=_count_or_zero(body.get("seats_total")),
         seats_used=_count_or_zero(body.get("seats_used")),
-        next_seat_in=_whole_seconds(body.get("next_seat_in")),
+        next_seat_in=whole_seconds(body.get("next_seat_in")),
         holders=read_holders(body.get("holders", [])),
         request_id=request_id,
     )
@@ -106,9 +112,8 @@ def read_holders(raw: object) -> tuple[SeatHolder, ...]:
     found = []
     for entry in raw if isinstance(raw, list) else []:
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-            found.append(
-                SeatHolder(label=str(entry["label"]), since=parse_time(entry["since"]), seen_in=int(entry["seen_in"]))
-            )
+            label, since = errors.one_line(str(entry["label"])), parse_time(entry["since"])
+            found.append(SeatHolder(label=label, since=since, seen_in=int(entry["seen_in"])))
     return tuple(found)
 
 
@@ -127,7 +132,8 @@ def _count_or_zero(value: object) -> int:
     return value if type(value) is int else 0
 
 
-def _whole_seconds(value: object) -> int | None:
+def whole_seconds(value: object) -> int | None:
+    """A number of seconds that the server says; ``None`` where it says none."""
     found = parse_seconds(value)
     return None if found is None else int(found)
 

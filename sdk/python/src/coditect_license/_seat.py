@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from . import _process as process
 from ._checks import number_of
-from ._errors import NoSeats
 from ._seat_thread import SeatThread
-from ._seat_view import SeatView
+from ._seat_view import Callbacks, SeatView
 
 if TYPE_CHECKING:
     from ._seat_core import SeatCore
@@ -31,8 +30,8 @@ class Seat(SeatView):
     :class:`ResourceWarning`.
     """
 
-    def __init__(self, keeper: SeatThread) -> None:
-        super().__init__(keeper.core)
+    def __init__(self, keeper: SeatThread, callbacks: Callbacks) -> None:
+        super().__init__(keeper.core, callbacks)
         self._keeper = keeper
         weakref.finalize(self, forget_seat, keeper.core, keeper.forget).atexit = False
 
@@ -49,6 +48,7 @@ class Seat(SeatView):
 
         True if the server knows. If the server does not know, the lease runs out and the seat is free all the same.
         """
+        self._keeper.parting = self._callbacks
         self._keeper._begin_release()
         known = self._keeper._end_release(wait_of_release(timeout))
         self._keeper.leave_signals()
@@ -61,10 +61,9 @@ class Seat(SeatView):
     def _open(
         self,
         wait: float | None,
-        on_wait: Callable[[NoSeats, float], None] | None,
         signals: process.SignalRelease | None,
     ) -> None:
-        self._keeper.open(wait, on_wait)
+        self._keeper.open(wait)
         try:
             if signals is not None:
                 self._keeper.signals = signals

@@ -16,12 +16,13 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from . import _errors as errors, _log as log
 from ._context import Context
 from ._errors import LicenseError
 from ._flows import Grants
-from ._seat_state import SeatEvent, SeatState
+from ._seat_state import HOUR, SeatEvent, SeatState, log_line
 from ._store import KeptToken
 from ._types import Lease, TokenClaims
 from ._verify import verify_token
@@ -31,7 +32,6 @@ Teller = Callable[[Callable[[], None]], None]
 
 WARN_SECONDS = 2 * 24 * 3600
 """The grace left, in seconds, at which the program is warned."""
-HOUR = 3600.0
 MARK_SECONDS = 600.0
 """How often, in seconds, the high-water mark is saved while the seat is offline."""
 
@@ -49,35 +49,38 @@ class SeatCore:
         context: Context,
         *,
         reacquire: bool,
-        on_event: Callable[[SeatEvent], None] | None,
+        on_event: Callable[[SeatEvent], None] | None = None,
+        find_on_event: Callable[[], Callable[[SeatEvent], Any] | None] = lambda: None,
         tell: Teller = lambda say: say(),
+        write_log: Teller | None = None,
     ) -> None:
-        self.context = context
-        self.grants = Grants()
+        self.context: Context = context
+        self.grants: Grants = Grants()
         self.writes: deque[Callable[[], None]] = deque()
         """What the disk is to be told, in this order. It may take long, so flows have it done aside."""
         self.kept: KeptToken | None = None
         """The token that was kept on disk when it was last looked for."""
-        self.kept_is_known = False
+        self.kept_is_known: bool = False
         """Whether the disk has answered."""
-        self.lock = threading.RLock()
-        self.attempt = context.draw_attempt()
-        self.generation = 0
+        self.lock: threading.RLock = threading.RLock()
+        self.attempt: str = context.draw_attempt()
+        self.generation: int = 0
         self.lease: Lease | None = None
         self.claims: TokenClaims | None = None
         self._grace_claims: TokenClaims | None = None
         self.problem: LicenseError | None = None
-        self.over = False
+        self.over: bool = False
         self.to_release: str | None = None
         """The handle of the session that is to be given back, once the seat was released."""
-        self.release_confirmed = False
+        self.release_confirmed: bool = False
         """Whether the server knows that the seat was given back."""
-        self.session_lost = False
-        self.retry_requested = False
-        self.last_span = 355.0
+        self.session_lost: bool = False
+        self.retry_requested: bool = False
+        self.last_request_id: str | None = None
+        self.last_span: float = 355.0
         self._reacquire = reacquire
-        self._on_event = on_event
-        self._tell = tell
+        self._on_event, self._find_on_event = on_event, find_on_event
+        self._tell, self._write_log = tell, write_log or tell
         self._lease_end = -math.inf
         self._clock_anchor: tuple[float, float] | None = None
         self._grace_barred = False
@@ -124,6 +127,10 @@ class SeatCore:
         if self._clock_anchor is None or wall > self._clock_anchor[0] + at - self._clock_anchor[1]:
             self._clock_anchor = (wall, at)
         return self._clock_anchor[0] + at - self._clock_anchor[1]
+
+    def note_sent(self, request_id: str) -> None:
+        """Note the request that was sent last."""
+        self.last_request_id = request_id
 
     def on_lease(self, lease: Lease, generation: int) -> bool:
         """Take over a verified lease. False if it belongs to an older generation and was dropped."""
@@ -232,8 +239,7 @@ class SeatCore:
             self._clock_anchor = (now, self.context.clock.monotonic())
             self.on_fault(error, self.generation)
             # The attempt stays with this seat; another start must not repeat it.
-            if self.attempt in self.context.unsettled:
-                self.context.unsettled.remove(self.attempt)
+            self.grants.asked = self.context.claim_unsettled(self.attempt) or self.grants.asked
         return None
 
     def on_fault(self, error: LicenseError, generation: int) -> None:
@@ -302,6 +308,8 @@ class SeatCore:
         """Draw a new attempt, since what the old one was granted was given back."""
         with self.lock:
             if generation == self.generation:
+                if self.grants.asked:
+                    self.context.leave_unsettled(self.attempt)
                 self.attempt = str(uuid.uuid4())
                 self.grants = Grants()
 
@@ -320,7 +328,7 @@ class SeatCore:
         self.lock = threading.RLock()
         self.generation += 1
         self.lease = None
-        self._on_event = None
+        self._on_event, self._find_on_event = None, lambda: None
         self.grants, self.to_release = Grants(), None
         self.writes.clear()
         text = "This seat belongs to the parent process. Ask for one in this process: client.seat()."
@@ -358,14 +366,16 @@ class SeatCore:
             self._reported_state, self._reported_problem = state, type(problem) if problem is not None else None
             if state is SeatState.OFFLINE:
                 self._save_mark()
-            tell = self._on_event
+            tell = self._on_event or self._find_on_event()
         for kind in kinds:
             event = SeatEvent(kind, state, previous, problem, left)
-            self._tell(lambda event=event: _say(event, tell))  # type: ignore[misc]
+            self._write_log(lambda event=event: log.write("seat", *log_line(event)))  # type: ignore[misc]
+            if tell is not None:
+                self._tell(lambda event=event: _say(event, tell))  # type: ignore[misc]
 
     def report_mistake(self, what: str, error: BaseException) -> None:
         """Have it logged that something failed that is a mistake of this package."""
-        self._tell(lambda: log.write("seat", logging.ERROR, "%s", what, error=error))
+        self._write_log(lambda: log.write("seat", logging.ERROR, "%s", what, error=error))
 
     def _save_mark(self, *, at_once: bool = False) -> None:
         """Save the high-water mark now and then while the seat is offline.
@@ -379,19 +389,8 @@ class SeatCore:
             self.writes.append(self._mark_write(self.now()))
 
 
-def _say(event: SeatEvent, on_event: Callable[[SeatEvent], None] | None) -> None:
-    log.write("seat", *_line(event))
-    if on_event is None:
-        return
+def _say(event: SeatEvent, on_event: Callable[[SeatEvent], Any]) -> None:
     try:
         on_event(event)
     except BaseException as error:  # noqa: BLE001 - the program's own code, also where it calls sys.exit
         log.write("seat", logging.ERROR, "on_event raised; the seat is not affected", error=error)
-
-
-def _line(event: SeatEvent) -> tuple[int, str, object, object]:
-    if event.kind == "grace_ending":
-        hours = (event.grace_left or 0) / HOUR
-        return logging.WARNING, "%s hours are left before the license server must be reached%s", f"{hours:.1f}", ""
-    level = logging.WARNING if event.state in (SeatState.OFFLINE, SeatState.DEGRADED) else logging.INFO
-    return level, "seat is %s%s", event.state.value, f": {event.problem}" if event.problem else ""

@@ -5,8 +5,6 @@ A thread drives them in one client, a task in the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from . import _errors as errors, _flows as flows
 from ._exchange import DoAside, Flow, Pause
 from ._flows import TRY_SECONDS
@@ -19,7 +17,7 @@ next heartbeat is due."""
 WOKE_SECONDS = 5.0
 """A pause that took so many seconds longer than it should means that the machine slept."""
 
-OnWait = Callable[[errors.NoSeats, float], None] | None
+OnWait = flows.OnWait | None
 
 
 def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait: OnWait) -> Flow[None]:
@@ -39,8 +37,6 @@ def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait
         yield from _read_kept(core)
         why_not = core.start_offline(error)
         if why_not is None:
-            if core.grants.given_back:
-                core.renew_attempt(generation)
             core.report_changes()
             return
         if isinstance(error, errors.ServerUnreachable):
@@ -84,6 +80,7 @@ def _read_kept(core: SeatCore) -> Flow[None]:
 
 def keep_seat(core: SeatCore) -> Flow[None]:
     """Send heartbeats from the first lease until the seat is over."""
+    yield from _give_back_pending(core)
     while not core.over:
         core.report_changes()
         yield from write_down(core)
@@ -98,18 +95,29 @@ def keep_seat(core: SeatCore) -> Flow[None]:
 def give_seat_back(core: SeatCore, deadline: float, *, interrupted: bool = False) -> Flow[None]:
     """Give back the session of a closed seat, and whatever it was granted and has not taken over.
 
-    ``core.release_confirmed`` says afterwards whether the server knows. ``interrupted`` means that a request may have
-    been cut off before its answer came: then it is asked what it granted.
+    Where an answer was lost, the server is asked what it granted. ``interrupted`` means that nobody waits any more for
+    an answer that was under way. ``core.release_confirmed`` says afterwards whether the server knows.
     """
-    if core.to_release is None:
-        core.release_confirmed = True
-    elif not core.release_confirmed:
-        core.release_confirmed = yield from _give_back(core, core.to_release, deadline)
-    if interrupted:
-        yield from flows.settle(core.context, core.attempt, core.grants, deadline)
-    else:
+    if core.to_release is not None and (yield from _give_back(core, core.to_release, deadline)):
+        core.to_release = None
+    if core.grants.under_way and not interrupted:
+        settled = True
         yield from flows.give_back(core.context, core.grants, deadline)
+    else:
+        settled = yield from flows.settle(core.context, core.attempt, core.grants, deadline)
+    core.release_confirmed = core.to_release is None and settled
     yield from write_down(core)
+
+
+def _give_back_pending(core: SeatCore) -> Flow[None]:
+    """Give back what was granted and is not the seat's: what was refused here, or what another deployment granted."""
+    generation, grants = core.generation, core.grants
+    if grants.pending and not core.over:
+        core.report_changes()
+        kept = None if core.lease is None else core.lease.session
+        yield from flows.give_back(core.context, grants, core.context.clock.monotonic() + TRY_SECONDS, kept=kept)
+        if grants.given_back:
+            core.renew_attempt(generation)
 
 
 def _pause(core: SeatCore, seconds: float) -> Flow[None]:
@@ -146,18 +154,17 @@ def _beat(core: SeatCore) -> Flow[None]:
 
 
 def _acquire_again(core: SeatCore) -> Flow[None]:
-    context, generation, grants = core.context, core.generation, core.grants
+    context, generation = core.context, core.generation
     end = context.clock.monotonic() + TRY_SECONDS * len(context.servers)
     try:
-        lease = yield from flows.acquire(context, core.attempt, end, 0, grants, reusable=False)
+        lease = yield from flows.acquire(context, core.attempt, end, 0, core.grants, reusable=False)
     except errors.Refusal as error:
         core.on_refusal(error, generation)
     except errors.LicenseError as error:
         core.on_fault(error, generation)
-        if grants.given_back:
-            core.renew_attempt(generation)
     else:
         yield from take_over(core, lease, generation)
+    yield from _give_back_pending(core)
 
 
 def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
@@ -174,9 +181,7 @@ def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
 
 def start_without_reply(core: SeatCore, budget: float) -> None:
     """Start although no answer came within so many seconds. Raises :class:`ServerUnreachable` where it may not."""
-    error = errors.ServerUnreachable(
-        f"The license server at {core.context.server} gave no answer {flows.seconds_in_words(budget)}. Try again."
-    )
+    error = flows.no_answer(core.context, budget, core.last_request_id)
     why_not = "the disk has not answered either." if not core.context.is_found_out else core.start_offline(error)
     if why_not is not None:
-        raise errors.ServerUnreachable(str(error), None, why_not)
+        raise errors.with_offline(error, why_not)

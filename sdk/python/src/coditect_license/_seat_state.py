@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import logging
 from dataclasses import dataclass
 
 from ._errors import LicenseError
+
+HOUR = 3600.0
 
 
 class SeatState(str, enum.Enum):
@@ -36,3 +39,12 @@ class SeatEvent:
     """Why the seat is not simply online; ``None`` when all is well."""
     grace_left: float | None
     """Seconds of signed grace left, where the seat is offline."""
+
+
+def log_line(event: SeatEvent) -> tuple[int, str, object, object]:
+    """What is logged of a change: the level, the text and its values."""
+    if event.kind == "grace_ending":
+        hours = (event.grace_left or 0) / HOUR
+        return logging.WARNING, "%s hours are left before the license server must be reached%s", f"{hours:.1f}", ""
+    level = logging.WARNING if event.state in (SeatState.OFFLINE, SeatState.DEGRADED) else logging.INFO
+    return level, "seat is %s%s", event.state.value, f": {event.problem}" if event.problem else ""

@@ -5,18 +5,20 @@ It holds no reference to the :class:`Seat` that the program has, so that a seat 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 from . import _flows as flows, _process as process, _seat_flows as seat_flows
 from ._aside import Aside, Latch, Wake, is_ending, start_thread
 from ._context import Context
-from ._errors import LicenseError, NoSeats, ServerUnreachable
-from ._exchange import DoAside, Flow
+from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
+from ._exchange import DoAside, EffectResult, Flow, SendRequest
 from ._http import SyncHttp
 from ._seat_core import SeatCore
-from ._seat_state import SeatEvent
+from ._seat_view import Callbacks
 
 SLICE_SECONDS = 0.25
 """How often a thread that is no daemon looks whether the interpreter ends."""
@@ -31,12 +33,17 @@ class SeatThread:
         http: SyncHttp,
         *,
         reacquire: bool,
-        on_event: Callable[[SeatEvent], None] | None,
+        callbacks: Callbacks,
     ) -> None:
         # The program's callbacks have a thread of their own, so that one that blocks stops no heartbeat.
         self._events = Aside("coditect-license-events")
-        self.core = SeatCore(context, reacquire=reacquire, on_event=on_event, tell=self._events.put)
-        self.forgotten = False
+        self._callbacks = find = weakref.ref(callbacks)
+        self.parting: Callbacks | None = None
+        """Keeps the callbacks while a seat that may be forgotten by then is released."""
+        found = lambda: None if (there := find()) is None else there.on_event  # noqa: E731 - it must not hold the seat
+        self.core: SeatCore = SeatCore(context, reacquire=reacquire, find_on_event=found, tell=self._events.put)
+        self.forgotten: bool = False
+        self._release_seconds = flows.TRY_SECONDS
         self.signals: process.SignalRelease | None = None
         self._http = http
         self._wake = Wake()
@@ -46,7 +53,7 @@ class SeatThread:
         self._open_error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    def open(self, wait: float | None, on_wait: Callable[[NoSeats, float], None] | None) -> None:
+    def open(self, wait: float | None) -> None:
         """Start the thread and wait for the first lease.
 
         Raises what refused it, at the latest when the time for it is over.
@@ -54,13 +61,8 @@ class SeatThread:
         context = self.core.context
         budget = context.timeout + (wait or 0.0)
         now = context.clock.monotonic()
-
-        def tell_wait(refusal: NoSeats, pause: float) -> None:
-            if on_wait is not None:
-                self._events.put(lambda: on_wait(refusal, pause))
-
         until = None if wait is None else now + wait
-        first = seat_flows.open_seat(self.core, now + context.timeout, until, tell_wait)
+        first = seat_flows.open_seat(self.core, now + context.timeout, until, self._tell_wait)
         try:
             process.register_seat(self)
         except ServerUnreachable:
@@ -85,6 +87,7 @@ class SeatThread:
         if self._opened_without_reply:
             self._open_without_reply(budget)
         elif self._open_error is not None:
+            process.note_own_places(self._open_error, context)
             raise self._open_error.with_traceback(None)
 
     def retry_now(self) -> None:
@@ -127,6 +130,7 @@ class SeatThread:
         except Exception as error:  # noqa: BLE001 - never into the host from this thread
             self.core.report_mistake("giving a seat back failed; its lease runs out by itself", error)
         finally:
+            self.parting = None
             self._done.set()
             process.unregister_seat(self)
 
@@ -146,13 +150,27 @@ class SeatThread:
 
     def _give_back(self) -> None:
         told = self._open_error is None
-        deadline = self.core.context.clock.monotonic() + flows.TRY_SECONDS
+        context = self.core.context
+        deadline = context.clock.monotonic() + self._release_seconds
         flows.drive(seat_flows.give_seat_back(self.core, deadline), self._http.send, time.sleep, do_aside)
         if told:
             self.core.report_changes()
+        else:
+            # Nobody waits for it any more, and the next answer may come.
+            flows.drive(flows.settle_rest(context, deadline), self._http.send, time.sleep, do_aside)
+
+    def _tell_wait(self, refusal: NoSeats | TooManyProcesses, pause: float) -> None:
+        callbacks = self._callbacks()
+        on_wait = None if callbacks is None else callbacks.on_wait
+        if on_wait is not None:
+            self._events.put(lambda: on_wait(refusal, pause))
 
     def _drive(self, flow: Flow[None]) -> None:
-        flows.drive(flow, self._http.send, self._wait, do_aside)
+        flows.drive(flow, self._send, self._wait, do_aside)
+
+    def _send(self, effect: SendRequest) -> EffectResult:
+        self.core.note_sent(effect.request.request_id)
+        return self._http.send(effect)
 
     def _wait(self, seconds: float) -> None:
         if threading.current_thread().daemon:
@@ -168,14 +186,15 @@ class SeatThread:
         if self.forgotten:
             self.core.close()
 
-    def _begin_release(self) -> None:
+    def _begin_release(self, seconds: float = flows.TRY_SECONDS) -> None:
+        self._release_seconds = seconds
         self.core.close()
         self._wake.wake()
 
     def _end_release(self, timeout: float) -> bool:
         if self._thread is threading.current_thread():  # it goes on to do it
             return False
-        if self._thread is not None and not self.core.release_confirmed:
+        if self._thread is not None:
             self._done.wait(timeout)
         return self.core.release_confirmed
 
@@ -185,6 +204,46 @@ class SeatThread:
         self._events.after_fork()
         self.leave_signals()
         self.core.release_confirmed = False
+
+
+class Remainder:
+    """What one client does not know of its starts. The server is asked once more before the process ends."""
+
+    def __init__(self, context: Context, make_http: Callable[[], SyncHttp]) -> None:
+        self._context, self._make_http = context, make_http
+        self._seconds = process.EXIT_SECONDS
+        self._done: Latch | None = None
+
+    def note(self) -> None:
+        """Have it asked at the end if there is something to be asked by now."""
+        if not self._context.unsettled:
+            process.unregister_seat(self)
+        else:
+            with contextlib.suppress(ServerUnreachable):  # the process is ending already
+                process.register_seat(self)
+
+    def _begin_release(self, seconds: float = process.EXIT_SECONDS) -> None:
+        if self._context.unsettled:
+            self._seconds, self._done = seconds, Latch()
+            try:
+                start_thread(self._settle, "coditect-license-rest")
+            except RuntimeError:  # the interpreter is ending and starts no threads any more
+                self._settle()
+
+    def _end_release(self, timeout: float) -> bool:
+        return self._done is None or self._done.wait(timeout)
+
+    def _settle(self) -> None:
+        try:
+            deadline = self._context.clock.monotonic() + self._seconds
+            flow = flows.settle_rest(self._context, deadline, last=True)
+            flows.drive(flow, self._make_http().send, time.sleep, do_aside)
+        finally:
+            if self._done is not None:
+                self._done.set()
+
+    def _after_fork(self) -> None:
+        self._done = None
 
 
 def do_aside(effect: DoAside) -> None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ._errors import LicenseError
+from ._errors import LicenseError, NoSeats, TooManyProcesses
 from ._seat_core import SeatCore
-from ._seat_state import SeatState
+from ._seat_state import SeatEvent, SeatState
 from ._types import License, TokenClaims
 from ._version import __version__
+
+
+class Callbacks:
+    """What the program wants to be called. The seat that the program has owns them.
+
+    Whoever keeps the seat refers to them weakly: a callback mostly refers to the seat, which would never be forgotten.
+    """
+
+    def __init__(
+        self,
+        on_event: Callable[[SeatEvent], Any] | None,
+        on_wait: Callable[[NoSeats | TooManyProcesses, float], Any] | None,
+    ) -> None:
+        self.on_event, self.on_wait = on_event, on_wait
 
 
 class SeatView:
     """What can be read of a seat, with threads and with asyncio. Reading never asks the server and never blocks."""
 
-    def __init__(self, core: SeatCore) -> None:
-        self._core = core
+    def __init__(self, core: SeatCore, callbacks: Callbacks | None = None) -> None:
+        self._core, self._callbacks = core, callbacks
 
     @property
     def state(self) -> SeatState:

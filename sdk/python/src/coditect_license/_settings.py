@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ._clock import Clock
+from ._errors import LicenseError
 from ._identity import MachineSources
 from ._roots import RootsLike
 
@@ -67,7 +68,8 @@ class Settings:
         issuer: What tokens name as their issuer, where it is not the server's address. Default: the first ``server``.
         pool: The name of the pool of seats. Default: the server's pool ``default``.
         hardware_id: The text that tells this machine from others, 8 to 128 printable ASCII characters, sent as it is.
-            Default: the id of the container or CI job, else the operating system's machine id, hashed with the product.
+            It excludes ``installation`` and ``project_root``. Default: the id of the container or CI job, else the
+            operating system's machine id, hashed with the product.
         instance_id: The text that tells this process from others, 8 to 128 printable ASCII characters, for licenses
             that count processes. Default: the platform's id or a random one, sent only to a license that asks for it.
         installation: A path of the installed program. Several links to one installation are then one machine and cost
@@ -90,9 +92,11 @@ class Settings:
         cache_dir: The directory in which tokens are kept. Default: the platform's cache directory.
         allow_http: Whether the license key may be sent unencrypted to another machine. Default: False.
         verify: Which certificate authorities are believed, as httpx has it: True for those of the operating system, a
-            path of a file or directory with others, an ``ssl.SSLContext``, or False for no check at all. Default: True.
-        proxy: The proxy to the server, as httpx has it: ``http://``, ``https://`` or ``socks5://``. Default: that of
-            the environment (``HTTPS_PROXY``, ``NO_PROXY`` and so on).
+            path of a file or directory with others, an ``ssl.SSLContext``, or False for no check at all. It excludes
+            ``transport`` and ``http_client``. Default: True.
+        proxy: The proxy to the server, as httpx has it: ``http://``, ``https://`` or ``socks5://``. It excludes
+            ``transport`` and ``http_client``. Default: that of the environment (``HTTPS_PROXY``, ``NO_PROXY`` and
+            so on).
         clock: The clocks, for tests. Default: the machine's clocks.
         system: The sources of the machine's identity, for tests. Default: those of this machine.
     """
@@ -137,7 +141,10 @@ def suggesting(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[
             if name not in names:
                 client = type(self).__name__
                 raise TypeError(f"{client}() got an unexpected keyword argument {name!r}. {_suggestion(name, names)}")
-        init(self, *arguments, **keywords)
+        try:
+            init(self, *arguments, **keywords)
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
 
     return checked
 

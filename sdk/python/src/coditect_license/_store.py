@@ -51,7 +51,7 @@ class TokenStore:
         """``directory`` is the platform's cache directory unless given. ``names`` say together what the file is for."""
         self._directory = directory
         self._name = hashlib.sha256("\0".join(names).encode()).hexdigest()[:32] + ".json"
-        self.aside = Aside("coditect-license-store")
+        self.aside: Aside = Aside("coditect-license-store")
         """Where this store's methods are done when somebody may not wait for the disk."""
         self._logged: str | None = None
         self.problem: str | None = None

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from ._errors import ConfigurationError
+from ._errors import ConfigurationError, one_line
 
 
 def make_context(verify: Any) -> ssl.SSLContext:  # noqa: ANN401 - checked settings
@@ -102,5 +102,4 @@ def _has_authorities() -> bool:
 
 
 def _short(text: str) -> str:
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return f"“{line[:120]}”"
+    return f"“{one_line(text[:120])}”"

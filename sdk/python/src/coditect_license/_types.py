@@ -103,3 +103,5 @@ class Validation:
     code: str | None
     """``None`` where a seat would be given, else the code it would be refused with."""
     since: datetime | None
+    retry_in: int | None = None
+    """Where no seat is free: the seconds after which to ask again, if no holder gives a sign of life before."""

@@ -6,6 +6,7 @@ A reader returns what was granted or raises an exception of :mod:`._errors`. Wha
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,12 +16,15 @@ from typing import Any, TypeGuard
 from . import _jws
 from ._errors import ConfigurationError
 from ._exchange import ClientIdentity, Reply, Request, not_from_server, parse_time
-from ._refusals import read_holders, read_refusal
+from ._refusals import read_holders, read_refusal, whole_seconds
 from ._types import Lease, License, TokenClaims, Validation
 from ._verify import ExpectedToken, certificate_is_over, certificate_kid, token_kid, verify_token
 
 KNOWN_CERTIFICATES = 16
 """The most certificates that a heartbeat names: one for each instance of the server that answered lately."""
+
+
+_SESSION = re.compile(rb'"session"\s*:\s*"([!#-\[\]-~]{1,4096})"')
 
 
 def draw_nonce() -> str:
@@ -71,14 +75,15 @@ def validate_request(identity: ClientIdentity) -> Request:
 def granted_session(reply: Reply) -> str | None:
     """The handle of the session that a reply grants, if it does; nothing is verified.
 
-    It is enough to give the session back, whatever else is wrong with the reply.
+    It is enough to give the session back, whatever else is wrong with the reply, also where it was cut off.
     """
     if reply.status not in (200, 201):
         return None
     try:
         body = _jws.loads(reply.body)
     except ValueError:
-        return None
+        found = _SESSION.search(reply.body)
+        body = {"session": found.group(1).decode("ascii")} if found else None
     session = body.get("session") if isinstance(body, dict) else None
     return session if _is_handle(session) else None
 
@@ -135,6 +140,7 @@ def read_validation(reply: Reply, request: Request, expected: ExpectedToken, now
             has_seat=body.get("has_seat"),
             code=body["code"],
             since=None if body.get("since") is None else parse_time(body["since"]),
+            retry_in=whole_seconds(body.get("retry_in")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_from_server("an answer without the license") from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from .. import forked
 from .machine import Machine
 
 
@@ -17,8 +17,7 @@ def test_from_login_to_a_seat_around_a_command(machine: Machine, tmp_path: Path)
     env |= {"HOME": str(tmp_path), "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
 
     def call(*words: str, stdin: str = "") -> str:
-        command = [sys.executable, "-m", "coditect_license", *words]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=env, check=False, timeout=60)
+        done = forked.run(words, env, stdin=stdin)
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import pytest
 
 from coditect_license import LicenseClient, Seat
 
+from .. import forked
 from ..fake_server import OTHER_ROOT, jwk_of
 from .machine import Machine, NewLicense
 
@@ -81,8 +81,7 @@ def test_doctor_login_and_status_foretell_what_run_meets(machine: Machine, tmp_p
     before = machine.open_sessions(license_)
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "coditect_license", *words]
-        return subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=60)
+        return forked.run(words, env)
 
     doctor, status, login = call("doctor"), call("status"), call("login")
     assert machine.open_sessions(license_) == before, "nothing is taken"

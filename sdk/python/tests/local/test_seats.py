@@ -149,7 +149,7 @@ def test_a_full_pool_says_who_holds_it_and_the_next_seat_goes_to_who_waits(machi
     assert caught.value.next_seat_in is not None and 0 < caught.value.next_seat_in <= TTL
     told: list[float] = []
 
-    def tell(_: NoSeats, pause: float) -> None:
+    def tell(_: object, pause: float) -> None:
         told.append(pause)
         seat.release()
 

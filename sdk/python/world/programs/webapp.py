@@ -14,7 +14,7 @@ import threading
 from coditect_license import AsyncLicenseClient, AsyncSeat, LicenseClient, Seat, SeatState
 
 client = LicenseClient()
-lock = threading.Lock()
+locks: dict[str, threading.Lock] = {}
 seat: Seat | None = None
 if os.environ.get("SEAT_AT") == "import":
     seat = client.seat(release_on_signals=True)
@@ -22,7 +22,8 @@ if os.environ.get("SEAT_AT") == "import":
 
 def state() -> str:
     global seat
-    with lock:
+    # Made by the worker: gevent replaces threading.Lock in it, after --preload has imported this.
+    with locks.setdefault("seat", threading.Lock()):
         if seat is None or seat.state is SeatState.GONE:
             seat = client.seat()
         return f"{os.getpid()} {seat.state.value}"

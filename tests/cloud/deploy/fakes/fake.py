@@ -15,6 +15,8 @@ ARGUMENTS = sys.argv[1:]
 LINE = " ".join([PROGRAM, *ARGUMENTS])
 LOCK = "# What tofu writes of the provider.\n"
 KEPT = ("TF_DATA_DIR", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
+# Whose process ./deploy is: forked.py says another one where there is no process between.
+DEPLOY = os.getppid
 
 
 def main() -> int:
@@ -30,7 +32,7 @@ def main() -> int:
     code = answered(feed)
     note_state()
     if told == "after":
-        os.kill(os.getppid(), 9)
+        os.kill(DEPLOY(), 9)
     return code
 
 
@@ -61,7 +63,7 @@ def killer():
         sys.stderr.write("ERROR: 403 forbidden: permission_denied\n")
         sys.exit(1)
     if kill["when"] == "before":
-        os.kill(os.getppid(), 9)
+        os.kill(DEPLOY(), 9)
     return kill["when"]
 
 

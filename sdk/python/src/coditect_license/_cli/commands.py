@@ -17,15 +17,17 @@ from .. import _errors as errors
 from .._checks import checked
 from .._context import _machine_facts
 from .._errors import ConfigurationError, InvalidKey, LicenseError, VerificationFailed
-from .._identity import find_machine, hardware_id, this_system
+from .._identity import hardware_id
 from .._jws import loads
 from .._key import KEY_SYMBOLS, parse_key
 from .._roots import load_roots
 from .._settings import Settings
 from .._verify import hw_of, verify_token
 from . import profile
+from .disk import in_time, patience
 from .exits import exit_code_of
 from .lookups import fetch, keys_of
+from .machine import GIVEN, SOURCES, machine_of
 from .outlook import Outlook, foresee
 from .output import describe_license, holders_lines, show, span
 from .words import in_words
@@ -45,7 +47,8 @@ OPTION_OF_CHECK = {"license": "--key, or CODITECT_LICENSE_KEY"}
 
 def login(options: argparse.Namespace) -> int:
     """Save the settings, after asking the server whether a seat could be had with them."""
-    found = _with_saved(profile.given_settings(options))
+    seconds = patience(options)
+    found = _with_saved(profile.given_settings(options), seconds)
     for name in ("server", "product"):
         if not found.get(name):
             raise ConfigurationError(f"--{name} is needed to log in.")
@@ -56,7 +59,8 @@ def login(options: argparse.Namespace) -> int:
         found["roots"] = _fetch_roots(found, options)
     elif isinstance(found.get("roots"), Path):
         try:
-            found["roots"] = found["roots"].read_text("utf-8-sig")
+            file = found["roots"]
+            found["roots"] = in_time(seconds, f"The file {file}", lambda: file.read_text("utf-8-sig"))
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise ConfigurationError(f"The root keys cannot be read from {found['roots']}: {reason}.") from error
@@ -65,7 +69,7 @@ def login(options: argparse.Namespace) -> int:
         outlook = Outlook(None, None) if options.no_check else foresee(client)
         if outlook.problem is not None and not isinstance(outlook.problem, TEMPORARY):
             raise outlook.problem
-        place = profile.save_settings(found, keyring=not options.no_keyring)
+        place = profile.save_settings(found, keyring=not options.no_keyring, seconds=seconds)
         kids = [root.kid for root in client._context.expected.roots]
     problem = outlook.problem
     value = {
@@ -88,10 +92,10 @@ def login(options: argparse.Namespace) -> int:
     return exit_code_of(problem)
 
 
-def _with_saved(given: dict[str, Any]) -> dict[str, Any]:
+def _with_saved(given: dict[str, Any], seconds: float) -> dict[str, Any]:
     """What was given, and of what an earlier login kept what still fits. A key is asked for anew."""
     try:
-        saved = profile.read_profile()
+        saved = profile.read_profile(seconds)
     except ConfigurationError:
         return given  # what cannot be read is replaced
     for name in ("key", "key_in"):
@@ -104,24 +108,27 @@ def logout(options: argparse.Namespace) -> int:
     """Remove what ``login`` kept, and the kept token of this machine."""
     removed: list[str] = []
     problems: list[str] = []
+    seconds = patience(options)
     try:
-        saved, readable = profile.read_profile(), True
+        saved, readable = profile.read_profile(seconds), True
     except ConfigurationError:
         saved, readable = {}, False
     if saved.get("key_in") == "keyring":
-        told = profile.saved_settings()
+        told = profile.saved_settings(seconds)
         if profile.delete_from_keyring(saved):
             removed.append("the license key in the OS keyring")
         else:
             problems.append(f"The license key is still in the OS keyring, under {profile.SERVICE}: unlock it.")
         saved = told
     if saved:
-        _forget_token(saved, removed, problems)
+        _forget_token(saved, removed, problems, seconds)
     if saved or not readable:
         file = profile.path()
         try:
-            file.unlink()
+            in_time(seconds, f"The file {file}", file.unlink)
             removed.append(f"the settings in {file}")
+        except ConfigurationError as error:
+            problems.append(str(error))
         except OSError as error:
             problems.append(f"The settings cannot be removed from {file}: {error.strerror}.")
     title = "Logged out" if removed else "Nothing was kept"
@@ -131,16 +138,19 @@ def logout(options: argparse.Namespace) -> int:
     return 0
 
 
-def _forget_token(saved: dict[str, Any], removed: list[str], problems: list[str]) -> None:
+def _forget_token(saved: dict[str, Any], removed: list[str], problems: list[str], seconds: float) -> None:
     names = ("product", "pool", "issuer", "hardware_id")
     usual = {name: saved[name] for name in names if saved.get(name)}
     try:
         settings = checked(Settings(server=saved.get("server"), key=saved.get("key"), allow_http=True, **usual))
-        store = _machine_facts(settings, parse_key(settings.key), ()).store
+        facts = in_time(
+            seconds, "This machine's identity", lambda: _machine_facts(settings, parse_key(settings.key), ())
+        )
+        store = facts.store
         file = store.path
-        if not file.exists():
+        if not in_time(seconds, f"The file {file}", file.exists):
             return
-        store.forget()
+        in_time(seconds, f"The file {file}", store.forget)
     except (LicenseError, OSError) as error:
         problems.append(f"The kept token was not found: {in_words(error)}")
         return
@@ -269,10 +279,11 @@ def verify(options: argparse.Namespace) -> int:
 
 def fingerprint(options: argparse.Namespace) -> int:
     """Show what tells this machine from others, without asking a server."""
-    machine = find_machine(this_system())
     found = profile.find_settings(options)
+    given = found.get("hardware_id")
+    machine = machine_of(options, given)
     product = found.get("product")
-    sent = found.get("hardware_id") or (None if product is None else hardware_id(machine.id, product))
+    sent = given or (None if product is None else hardware_id(machine.id, product))
     hw = None
     if sent is not None and found.get("key"):
         with contextlib.suppress(InvalidKey):
@@ -280,14 +291,14 @@ def fingerprint(options: argparse.Namespace) -> int:
     value = {
         "hardware_id": sent,
         "hw": hw,
-        "source": machine.source,
+        "source": "given" if given else machine.source,
         "deployment": machine.deployment,
         "product": product,
     }
     rows = [
         ("hardware id", sent or "not known without a product: --product"),
         ("shown to others as", f"machine {hw[:8]}" if hw else "not known without a license key"),
-        ("made from", f"{machine.source}, hashed with the product's name"),
+        ("made from", GIVEN if given else f"{SOURCES[machine.source]}, hashed with the product's name"),
         ("deployment", machine.deployment),
     ]
     show(options, value, "This machine", rows)

@@ -6,9 +6,10 @@ It takes no seat unless asked to.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -16,11 +17,13 @@ from .. import _errors as errors
 from .._client import LicenseClient
 from .._errors import ConfigurationError, LicenseError, ServerUnreachable
 from .._exchange import Reply
-from .._identity import find_machine, this_system
 from .._roots import load_roots
+from .._store import TokenStore
 from . import profile
+from .disk import in_time, patience
 from .exits import exit_code_of
 from .lookups import Unreachable, fetch, keys_of
+from .machine import GIVEN, LASTING, SOURCES, machine_of
 from .network import check_certificate, check_proxy, refused_certificate
 from .outlook import Outlook, foresee, offline_left
 from .output import describe_license, show, span
@@ -30,6 +33,7 @@ CheckResult = tuple[str, str, str]
 """The name of the check; ``ok``, ``warning`` or ``failed``; what was found and what to do."""
 
 
+KINDS = {"desktop": "desktop or server", "container": "container", "ci": "CI job"}
 WITHOUT_CONTACT = (errors.ServerUnreachable, errors.VerificationFailed, errors.InvalidRequest)
 """What a start gets over by the kept token."""
 
@@ -44,7 +48,7 @@ class _Examination:
 
     def checks(self) -> Iterator[CheckResult]:
         """All checks, in the order in which one depends on another."""
-        yield _check_machine()
+        yield self._machine()
         try:
             found = profile.find_settings(self._options)
         except LicenseError as error:
@@ -84,7 +88,24 @@ class _Examination:
             yield from self._license(outlook)
             yield self._kept(client, outlook)
             if self._options.seat:
-                yield _check_call("a seat", lambda: _try_seat(client))
+                yield self._seat(client)
+
+    def _machine(self) -> CheckResult:
+        given = profile.given_settings(self._options).get("hardware_id")
+        if given is None:
+            with contextlib.suppress(LicenseError):  # what is wrong with the settings is said by their own check
+                given = profile.find_settings(self._options).get("hardware_id")
+        try:
+            machine = machine_of(self._options, given)
+        except LicenseError as error:
+            return self._failed("machine", error)
+        if given is not None:
+            return "machine", "ok", f"known by {GIVEN}; it is a {KINDS[machine.deployment]}"
+        detail = f"known by {SOURCES[machine.source]}; it is a {KINDS[machine.deployment]}"
+        if machine.source in LASTING:
+            return "machine", "ok", detail
+        advice = "Give --hardware-id, or make this user's data directory writable, so that it stays the same"
+        return "machine", "warning", f"{detail}. {advice}"
 
     def _look(self, found: dict[str, Any]) -> tuple[Reply, float]:
         began = time.monotonic()
@@ -128,12 +149,23 @@ class _Examination:
             yield "seats", "ok", "this machine holds a seat" if told.has_seat else "one can be had"
 
     def _kept(self, client: LicenseClient, outlook: Outlook) -> CheckResult:
-        result = _check_store(client)
-        left = offline_left(client) if isinstance(outlook.problem, WITHOUT_CONTACT) else None
+        seconds = patience(self._options)
+        result = _check_store(client, seconds)
+        left = offline_left(client, seconds) if isinstance(outlook.problem, WITHOUT_CONTACT) else None
         if left is None:
             return result
         self.run_exits = 0
         return result[0], "warning", f"a start works without the server for another {span(left)}, by the kept token"
+
+    def _seat(self, client: LicenseClient) -> CheckResult:
+        try:
+            return "a seat", "ok", _try_seat(client)
+        except WITHOUT_CONTACT as error:
+            if self.run_exits == 0 and offline_left(client, patience(self._options)) is None:
+                self.run_exits = exit_code_of(error)
+            return "a seat", "failed", in_words(error)
+        except LicenseError as error:
+            return self._failed("a seat", error)
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -151,15 +183,6 @@ def doctor(options: argparse.Namespace) -> int:
     rows = [*((name, f"{result}: {detail}") for name, result, detail in found), ("so", last)]
     show(options, value, "Checks", rows)
     return 1 if failed else 0
-
-
-def _check_machine() -> CheckResult:
-    machine = find_machine(this_system())
-    detail = f"known by its {machine.source}, a {machine.deployment}"
-    if machine.source in ("machine-id", "container", "ci", "own"):
-        return "machine", "ok", detail
-    advice = "Give --hardware-id, or make this user's data directory writable, so that it stays the same"
-    return "machine", "warning", f"{detail}. {advice}"
 
 
 def _check_clock(reply: Reply, took: float) -> CheckResult:
@@ -200,14 +223,17 @@ def _check_keys(reply: Reply, client: LicenseClient, outlook: Outlook) -> CheckR
     return "keys", "ok", f"{published[0]} is pinned"
 
 
-def _check_store(client: LicenseClient) -> CheckResult:
+def _check_store(client: LicenseClient, seconds: float) -> CheckResult:
     try:
-        store = client._context.store
-        kept = store.load()
-        directory = store.path.parent
+        return in_time(seconds, "The directory of the kept token", lambda: _examine_store(client._context.store))
     except (LicenseError, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or in_words(error)
         return "kept token", "warning", f"{in_words(reason)}: no use without contact after a restart"
+
+
+def _examine_store(store: TokenStore) -> CheckResult:
+    kept = store.load()
+    directory = store.path.parent
     if store.problem is not None:
         return "kept token", "warning", in_words(store.problem)
     while not os.path.exists(directory) and directory != directory.parent:  # noqa: PTH110 - it never raises
@@ -215,13 +241,6 @@ def _check_store(client: LicenseClient) -> CheckResult:
     if not os.access(directory, os.W_OK):
         return "kept token", "warning", f"{directory} cannot be written: no use without contact after a restart"
     return "kept token", "ok", "none yet; the first seat keeps one" if kept is None else f"in {store.path}"
-
-
-def _check_call(name: str, ask: Callable[[], str]) -> CheckResult:
-    try:
-        return name, "ok", ask()
-    except LicenseError as error:
-        return name, "failed", in_words(error)
 
 
 def _try_seat(client: LicenseClient) -> str:

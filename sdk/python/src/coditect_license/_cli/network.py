@@ -24,20 +24,17 @@ def check_proxy(found: dict[str, Any], unreachable: Unreachable | None) -> Check
 
     parts = urlsplit(str(found.get("server") or "").split(",")[0].strip())
     given = found.get("proxy")
-    proxies = {name: url for name, url in getproxies().items() if name in ("http", "https", "all")}
-    if given:
-        proxies = {parts.scheme: str(given)}
-    if not proxies:
+    proxies = getproxies()
+    used = str(given) if given else proxies.get(parts.scheme or "https") or proxies.get("all")
+    if not used:
         return "proxy", "ok", "none"
     if not given and parts.hostname and _is_bypassed(proxy_bypass, parts.hostname):
         return "proxy", "ok", "there is one, and the license server is reached without it (NO_PROXY)"
-    names = ", ".join(sorted({_named(url) for url in proxies.values()}))
-    used = proxies.get(parts.scheme) or proxies.get("all")
-    if unreachable is not None and used:
+    if unreachable is not None:
         problem = _problem_of(used)
         if problem is not None:
             return "proxy", "failed", f"{problem}. Correct --proxy or the variable (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY)"
-    detail = f"requests go through {names}. If the license server is not reached, add it to NO_PROXY"
+    detail = f"requests go through {_named(used)}. If the license server is not reached, add it to NO_PROXY"
     return "proxy", "ok" if given and unreachable is None else "warning", detail
 
 
@@ -71,8 +68,8 @@ def _is_bypassed(proxy_bypass: Any, host: str) -> bool:  # noqa: ANN401 - differ
 
 
 def _named(url: str) -> str:
-    """A proxy without its credentials, which stand before the @."""
-    return url.rpartition("@")[2].partition("://")[2] if "@" not in url and "://" in url else url.rpartition("@")[2]
+    """A proxy without its scheme, and without its credentials, which stand before the @."""
+    return url.rpartition("@")[2].rpartition("://")[2]
 
 
 def _problem_of(url: str) -> str | None:

@@ -19,9 +19,11 @@ from .._context import Context
 from .._errors import LicenseError
 from .._exchange import Flow, Reply, Request
 from .._jws import loads
-from .._refusals import refusal_of_code
+from .._refusals import detail_of, refusal_of_code
 from .._types import Validation
 from .._verify import verify_refusal, verify_token
+from .disk import in_time
+from .output import span
 
 NO_PRODUCT = "coditect-license asks whether answers are believed, and takes no seat"
 
@@ -60,10 +62,18 @@ def foresee(client: LicenseClient) -> Outlook:
     return Outlook(validation, problem)
 
 
-def offline_left(client: LicenseClient) -> float | None:
-    """The seconds for which a start without contact works by the kept token; ``None`` if it does not."""
-    kept = client._context.store.load()
-    if kept is None or not client._context.offline:
+def offline_left(client: LicenseClient, seconds: float) -> float | None:
+    """The seconds for which a start without contact works by the kept token; ``None`` if it does not.
+
+    The disk has ``seconds`` to give the token.
+    """
+    if not client._context.offline:
+        return None
+    try:
+        kept = in_time(seconds, "The kept token", client._context.store.load)
+    except LicenseError:
+        return None
+    if kept is None:
         return None
     now = max(time.time(), kept.seen)
     try:
@@ -106,7 +116,7 @@ def _read_refusal(context: Context, reply: Reply, request: Request) -> errors.Re
         _wire.read_acquire(reply, request, context.expected, "", context.clock.wall())  # raises what fits
         return None
     verify_refusal(body.get("refusal"), body.get("certificate"), context.expected, request.nonce or "", time.time())
-    return refusal_of_code(code, str(body.get("detail", code)), body, None)
+    return refusal_of_code(code, detail_of(body, code), body, None)
 
 
 def _problem_of(client: LicenseClient, told: Validation) -> LicenseError | None:
@@ -130,20 +140,38 @@ def _problem_of(client: LicenseClient, told: Validation) -> LicenseError | None:
     if license_.product != product:
         return errors.VerificationFailed("license token", "audience", expected=product, found=license_.product)
     if told.code == errors.NoSeats.code:
-        used = license_.seats_total if told.seats_used is None else told.seats_used
-        text = (
-            f"No seat is free: {used} of {license_.seats_total} in use. Close the program where it is not needed, "
-            "or wait for a seat: coditect-license run --wait 10m."
-        )
-        return errors.NoSeats(text, seats_total=license_.seats_total, seats_used=used, holders=told.holders)
+        return _no_seats(told)
     if told.code == errors.TooManyProcesses.code:
-        text = "This machine's seat has as many processes as the license allows. Close one, or try again later."
-        return errors.TooManyProcesses(text, processes=0)
+        later = "later" if told.retry_in is None else f"in {span(told.retry_in)}"
+        text = f"This machine's seat has as many processes as the license allows. Close one, or try again {later}."
+        return errors.TooManyProcesses(text, processes=0, next_process_in=told.retry_in)
     if told.code is not None:
         refused = errors.Refusal(f"The license gives no seat now: {told.code}.")
         refused.code = told.code
         return refused
     return None
+
+
+def _no_seats(told: Validation) -> errors.NoSeats:
+    total = told.license.seats_total
+    used = total if told.seats_used is None else told.seats_used
+    waiting = total - used
+    if total == 0:
+        text = "The license has no seats here at present. The vendor can add some."
+    elif waiting > 0:
+        # After a kick or a restore somebody may still believe in a seat that nobody uses, as far as the server knows.
+        later = "later" if told.retry_in is None else f"in {span(told.retry_in)}"
+        text = (
+            f"No seat is free: {used} of {total} in use, and {waiting} in nobody's use, "
+            "but each of those waits until no earlier holder can count on it any more. "
+            f"Closing a program does not help those: try again {later}, or run --wait 10m."
+        )
+    else:
+        text = (
+            f"No seat is free: {used} of {total} in use. Close the program where it is not needed, "
+            "or wait for a seat: coditect-license run --wait 10m."
+        )
+    return errors.NoSeats(text, seats_total=total, seats_used=used, next_seat_in=told.retry_in, holders=told.holders)
 
 
 def _since(when: datetime | None) -> str:

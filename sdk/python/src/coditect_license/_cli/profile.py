@@ -19,6 +19,7 @@ from .._errors import ConfigurationError
 from .._files import write_private
 from .._jws import loads
 from .._roots import is_path
+from .disk import in_time, patience
 
 NAMES = ("server", "product", "key", "pool", "issuer", "roots", "hardware_id", "verify", "proxy", "allow_http")
 """What ``login`` keeps. Each is also a variable of the environment."""
@@ -38,17 +39,17 @@ def path() -> Path:
         ) from error
 
 
-def read_profile() -> dict[str, Any]:
+def read_profile(seconds: float) -> dict[str, Any]:
     """The saved settings as they stand in the file; empty if there is none.
 
-    Raises :class:`ConfigurationError` if it cannot be read.
+    Raises :class:`ConfigurationError` if it cannot be read within so many seconds.
     """
     try:
         file = path()
     except ConfigurationError:
         return {}
     try:
-        value = loads(file.read_bytes())
+        value = loads(in_time(seconds, f"The settings in {file}", file.read_bytes))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
@@ -61,9 +62,9 @@ def read_profile() -> dict[str, Any]:
     return value
 
 
-def saved_settings() -> dict[str, Any]:
+def saved_settings(seconds: float) -> dict[str, Any]:
     """What ``login`` saved; empty if it was never called. Raises :class:`ConfigurationError` if it cannot be read."""
-    value = read_profile()
+    value = read_profile(seconds)
     if value.pop("key_in", None) == "keyring":
         value["key"] = _load_from_keyring(*_entry(value))
     return value
@@ -83,13 +84,23 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def find_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that are known, each from the first source that has it."""
-    saved = {
+    """The settings that are known, each from the first source that has it.
+
+    Raises :class:`ConfigurationError` where what was saved cannot be read and is needed.
+    """
+    given = given_settings(options)
+    try:
+        saved = saved_settings(patience(options))
+    except ConfigurationError:
+        if not {"server", "product", "key"} <= given.keys():
+            raise
+        return given  # a home that hangs does not stop who gave everything
+    kept = {
         name: value
-        for name, value in saved_settings().items()
+        for name, value in saved.items()
         if name not in ("verify", "allow_http") or not os.environ.get(f"{PREFIX}{name.upper()}", "").strip()
     }
-    return saved | given_settings(options)
+    return kept | given
 
 
 def open_client(options: argparse.Namespace) -> LicenseClient:
@@ -116,15 +127,15 @@ def client_settings(found: dict[str, Any], options: argparse.Namespace) -> dict[
     return usual
 
 
-def save_settings(found: dict[str, Any], *, keyring: bool) -> str:
-    """Save settings for later.
+def save_settings(found: dict[str, Any], *, keyring: bool, seconds: float) -> str:
+    """Save settings for later. The disk has so many seconds for it.
 
     Returns where the key is saved: ``keyring`` or ``file``. Raises :class:`ConfigurationError`.
     """
     file = path()
     value = {name: found[name] for name in NAMES if found.get(name)}
     with contextlib.suppress(ConfigurationError):
-        before = read_profile()
+        before = read_profile(seconds)
         if before.get("key_in") == "keyring" and _entry(before) != _entry(value):
             delete_from_keyring(before)
     place = "keyring" if keyring and _save_to_keyring(*_entry(value), value["key"]) else "file"
@@ -132,11 +143,15 @@ def save_settings(found: dict[str, Any], *, keyring: bool) -> str:
         del value["key"]
         value["key_in"] = place
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(file, json.dumps(value, indent=2) + "\n")
+        in_time(seconds, f"The directory {file.parent}", lambda: _write(file, json.dumps(value, indent=2) + "\n"))
     except OSError as error:
         raise ConfigurationError(f"The settings cannot be kept in {file}: {error.strerror}.") from error
     return place
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(file, text)
 
 
 def _entry(value: dict[str, Any]) -> tuple[str, str]:

@@ -11,9 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from .._aside import start_thread
 from . import profile
 from .waiting import RunVoice
+
+if TYPE_CHECKING:
+    from .._seat import Seat
 
 KEY_VARIABLE = "CODITECT_LICENSE_KEY_OF_RUN"
 """How the key reaches this program when it starts again. It is removed at once, so no command inherits it."""
@@ -21,6 +26,8 @@ KEY_VARIABLE = "CODITECT_LICENSE_KEY_OF_RUN"
 PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT", "SIGWINCH", "SIGCONT")
 FROM_THE_TERMINAL = ("SIGINT", "SIGQUIT", "SIGWINCH")
 """Signals that the terminal sends to every process in its foreground. Passing them on would deliver them twice."""
+LOOK_SECONDS = 0.25
+"""How often it is looked whether a signal ended the wait for a seat."""
 
 
 class ChildCommand:
@@ -29,15 +36,48 @@ class ChildCommand:
     def __init__(self, words: list[str]) -> None:
         self.words = words
         self.process: subprocess.Popen[bytes] | None = None
+        self._ended_by: int | None = None
+        self._may_raise = True
         self._starting = False
         self._early: list[int] = []
         for name in PASSED_ON:
             if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
                 signal.signal(getattr(signal, name), self._on_signal)
 
+    def await_seat(self, take: Callable[[], Seat]) -> Seat:
+        """What ``take`` returns or raises; :class:`SystemExit` after a signal.
+
+        ``take`` is called by another thread, and this one looks for signals. Their handler only notes them from now on:
+        Python drops what a handler raises inside a finalizer, and the wait for a seat would go on.
+        """
+        from concurrent.futures import Future, wait
+
+        self._may_raise = False
+        taken: Future[Seat] = Future()
+
+        def work() -> None:
+            try:
+                taken.set_result(take())
+            except BaseException as error:  # noqa: BLE001 - raised again by the other thread
+                taken.set_exception(error)
+
+        self._look_for_a_signal()
+        try:
+            start_thread(work, "coditect-license-run")
+        except RuntimeError:  # no thread can be had; the seat, which needs one too, says so
+            work()
+        while not wait([taken], LOOK_SECONDS).done:
+            self._look_for_a_signal()
+        return taken.result()
+
+    def _look_for_a_signal(self) -> None:
+        if self._ended_by is not None:
+            sys.exit(128 + self._ended_by)  # a seat that was granted meanwhile is given back at exit
+
     def run(self) -> int:
         """Run the command to its end. Returns its exit code as a shell reports it."""
         self._starting = True
+        self._look_for_a_signal()
         with _signals_noticed() as until_a_signal:
             try:
                 environment = commands_environment()
@@ -64,7 +104,9 @@ class ChildCommand:
         elif self._starting:
             self._early.append(number)
         elif name not in ("SIGWINCH", "SIGCONT"):
-            sys.exit(128 + number)  # still waiting for a seat; one that was granted meanwhile is given back at exit
+            self._ended_by = self._ended_by or number
+            if self._may_raise:
+                sys.exit(128 + number)
 
 
 @contextlib.contextmanager
@@ -111,7 +153,9 @@ def run(options: argparse.Namespace) -> int:
     command = ChildCommand(words)
     with profile.open_client(options) as client:
         try:
-            seat = client.seat(wait=options.wait, on_wait=voice.on_wait, on_event=voice.on_event)
+            seat = command.await_seat(
+                lambda: client.seat(wait=options.wait, on_wait=voice.on_wait, on_event=voice.on_event)
+            )
         finally:
             voice.stop_waiting()
         with seat:
@@ -167,7 +211,14 @@ def _complain(text: str) -> None:
 
 
 def _in_foreground() -> bool:
+    """Whether the terminal sends its signals to this process and to the command, wherever their input comes from."""
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError, AttributeError):
+        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
+    except (OSError, AttributeError):
         return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from .._errors import NoSeats
+from .._errors import NoSeats, TooManyProcesses
 from .._seat_state import SeatEvent, SeatState
 from .output import holders_lines, is_terminal, span
 from .words import in_words
@@ -27,8 +27,8 @@ class RunVoice:
         self._line: _ProgressLine | None = None
         self._waited = False
 
-    def on_wait(self, refusal: NoSeats, pause: float) -> None:
-        """No seat is free: one line that is kept up to date on a terminal, else a line when something changed."""
+    def on_wait(self, refusal: NoSeats | TooManyProcesses, pause: float) -> None:
+        """There is no place yet: one line that is kept up to date on a terminal, else a line when something changed."""
         if self._quiet:
             return
         if is_terminal(sys.stderr):
@@ -39,13 +39,14 @@ class RunVoice:
                     self._line = _ProgressLine(self._wait)
                 self._line.show(refusal, pause)
             return
-        used = f"{refusal.seats_used} of {refusal.seats_total} in use"
-        told = (used, *(holder.label for holder in refusal.holders))
+        holders = refusal.holders if isinstance(refusal, NoSeats) else ()
+        told = (_why(refusal), *(holder.label for holder in holders))
         if told == self._told:
             return
         self._told = told
-        self._say(f"no seat is free ({used}); looking again in {span(pause)}")
-        for line in holders_lines(refusal.holders):
+        what = "no seat is free" if isinstance(refusal, NoSeats) else "this machine's seat is full"
+        self._say(f"{what} ({_why(refusal)}); looking again in {span(pause)}")
+        for line in holders_lines(holders):
             self._say(line.strip())
 
     def on_event(self, event: SeatEvent) -> None:
@@ -83,13 +84,13 @@ class _ProgressLine:
     def __init__(self, wait: float | None) -> None:
         self._began = time.monotonic()
         self._until = math.inf if wait is None else self._began + wait
-        self._refusal: NoSeats | None = None
+        self._refusal: NoSeats | TooManyProcesses | None = None
         self._look_at = self._began
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._redraw, name="coditect-license-progress", daemon=True)
         self._thread.start()
 
-    def show(self, refusal: NoSeats, pause: float) -> None:
+    def show(self, refusal: NoSeats | TooManyProcesses, pause: float) -> None:
         self._refusal, self._look_at = refusal, time.monotonic() + pause
         self._draw()
 
@@ -107,7 +108,7 @@ class _ProgressLine:
         if refusal is None or self._over.is_set():
             return
         text = (
-            f"waiting {span(now - self._began)} for a seat ({refusal.seats_used} of {refusal.seats_total} in use), "
+            f"waiting {span(now - self._began)} for a seat ({_why(refusal)}), "
             f"looking again in {span(self._look_at - now)}"
         )
         if not math.isinf(self._until):
@@ -119,6 +120,12 @@ class _ProgressLine:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def _why(refusal: NoSeats | TooManyProcesses) -> str:
+    if isinstance(refusal, NoSeats):
+        return f"{refusal.seats_used} of {refusal.seats_total} in use"
+    return f"{refusal.processes} of its processes have it"
 
 
 def _fitting(text: str) -> str:

@@ -58,7 +58,8 @@ class LicenseAnswers:
             *,
             is_seated: bool = False,
             number: str | None = None,
-        ) -> httpx.Response: ...
+        ) -> httpx.Response:
+            """A refusal, signed where the request brought a nonce."""
 
     @property
     def _ttl(self) -> float:
@@ -209,20 +210,20 @@ class LicenseAnswers:
             refused_with = f"license_{self.license_status}"
             return httpx.Response(200, json={"license": self._license(), "code": refused_with, "since": None})
         holder = self.pool.holder_for(body.get("hardware_id", ""), body.get("instance_id"))
-        own = [it for it in self.pool.active() if self.pool.holder(it) == holder and self.pool.is_live(it, now)]
-        most = self.pool.processes_per_seat
-        has_seat = any(self.pool.holder(session) == holder for session in self.pool.active())
-        taken = self.pool.held_seats(now) | self.pool.seats_waiting(now)
-        code: str | None = "no_seats_available" if not has_seat and len(taken) >= self.pool.total else None
-        if own and most is not None and len(own) >= most:
-            code = "too_many_processes"
+        refusal = self.pool.refusal_for(holder, now, self._ttl)
+        code: str | None = None
+        wait: float | None = None
+        if isinstance(refusal, PoolIsFull):
+            code, wait = "no_seats_available", refusal.next_seat_in
+        elif refusal is not None:
+            code, wait = "too_many_processes", refusal.next_process_in
         answer = {
             "license": self._license(),
             "seats_used": len(self.pool.held_seats(now)),
             "holders": self._holders(now),
-            "has_seat": has_seat,
+            "has_seat": any(self.pool.holder(session) == holder for session in self.pool.active()),
             "code": code,
-            "retry_in": None,
+            "retry_in": None if wait is None else max(math.ceil(wait), 1),
         }
         return httpx.Response(200, json=answer)
 

@@ -25,7 +25,7 @@ class LoopbackServer:
         """The server in memory that answers here."""
         self._listener = _Listener(server)
         host, port = self._listener.server_address[:2]
-        self.url = f"http://{host!s}:{port}"
+        self.url: str = f"http://{host!s}:{port}"
         """The address of the port."""
         # The address is the issuer, so what was signed before is of no use any more.
         server.url = server.issuer = self.url

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._problems import PROBLEMS
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class ReceivedCall(NamedTuple):
@@ -41,6 +44,9 @@ class OutageKind(str, enum.Enum):
     """The server answers 503: its stores are away."""
     PORTAL = "portal"
     """Somebody else answers with a page, as in a hotel's network."""
+    ANSWER_LOST = "answer_lost"
+    """The server does what it is asked, and its answer is lost on the way: a seat may be held that no client knows of.
+    The client's own timeout is not waited for."""
 
 
 def refusal(code: str, **members: Any) -> ScriptedRefusal:  # noqa: ANN401 - whatever JSON can say
@@ -52,3 +58,20 @@ def refusal(code: str, **members: Any) -> ScriptedRefusal:  # noqa: ANN401 - wha
     if row is None:
         raise ValueError(f"{code!r} is no code of the seat operations. There are: {', '.join(PROBLEMS)}.")
     return ScriptedRefusal(row.status, code, {**row.members, **members})
+
+
+def fail_as_told(kind: OutageKind | None, request: httpx.Request) -> None:
+    """Raise what httpx tells a client whose request reaches nobody."""
+    import httpx
+
+    if kind is OutageKind.UNREACHABLE:
+        raise httpx.ConnectError("Connection refused", request=request)
+    if kind is OutageKind.SILENT:
+        raise no_answer(request)
+
+
+def no_answer(request: httpx.Request) -> httpx.ReadTimeout:
+    """What a client is told by httpx when no answer came in time."""
+    import httpx
+
+    return httpx.ReadTimeout("The read operation timed out", request=request)

@@ -54,9 +54,12 @@ class SeatPool:
     """The seats of one license. Times are Unix seconds of the server's clock."""
 
     def __init__(self, license_number: str, total: int, processes_per_seat: int | None, by_process: bool) -> None:
-        self.license_number, self.total = license_number, total
-        self.processes_per_seat, self.by_process = processes_per_seat, by_process
-        self.tenant, self.pool_id = uuid.uuid4(), uuid.uuid4()
+        self.license_number: str = license_number
+        self.total: int = total
+        self.processes_per_seat: int | None = processes_per_seat
+        self.by_process: bool = by_process
+        self.tenant: uuid.UUID = uuid.uuid4()
+        self.pool_id: uuid.UUID = uuid.uuid4()
         self.sessions: dict[str, HeldSession] = {}
         """Every session that there ever was, by its handle."""
         self.waiting_until: dict[int, float] = {}
@@ -92,14 +95,30 @@ class SeatPool:
         own = [held for held in self.active() if self.holder(held) == holder]
         for lapsed in [held for held in own if not self.is_live(held, now)]:
             self.end(lapsed, "expired", now)
+        refused = self.refusal_for(holder, now, ttl)
+        if refused is not None:
+            raise refused
         own = [held for held in own if held.end_reason is None]
-        if own and self.processes_per_seat is not None and len(own) >= self.processes_per_seat:
-            first = min(now + ttl if held.is_kept_alive else held.lease_end for held in own)
-            raise SeatIsFull(len(own), first - now)
-        session.seat = own[0].seat if own else self._free_seat(now, ttl)
+        session.seat = own[0].seat if own else self._take_free_seat(now)
         session.handle = session.handle or self._handle_of(session, hw)
         self.sessions[session.handle] = session
         return session
+
+    def refusal_for(self, holder: str, now: float, ttl: float) -> PoolIsFull | SeatIsFull | None:
+        """Why this holder would get no place on a seat now; ``None`` if it would."""
+        own = [held for held in self.active() if self.holder(held) == holder and self.is_live(held, now)]
+        if own and self.processes_per_seat is not None and len(own) >= self.processes_per_seat:
+            return SeatIsFull(len(own), min(self._lease_end(held, now, ttl) for held in own) - now)
+        if own or self._free_seats(now):
+            return None
+        taken = self.held_seats(now) | self.seats_waiting(now)
+        ends = [self._lease_end(held, now, ttl) for held in self.active() if held.seat in taken]
+        ends += [until for seat, until in self.waiting_until.items() if seat in taken and until > now]
+        return PoolIsFull(min(ends) - now if ends and self.total else None)
+
+    @staticmethod
+    def _lease_end(held: HeldSession, now: float, ttl: float) -> float:
+        return now + ttl if held.is_kept_alive else held.lease_end
 
     def end(self, session: HeldSession, reason: str, now: float) -> None:
         """End a session, unless it is over."""
@@ -126,13 +145,12 @@ class SeatPool:
             for session in live[:5]
         ]
 
-    def _free_seat(self, now: float, ttl: float) -> int:
+    def _free_seats(self, now: float) -> list[int]:
         taken = self.held_seats(now) | self.seats_waiting(now)
-        free = next((seat for seat in range(self.total) if seat not in taken), None)
-        if free is None:
-            ends = [now + ttl if it.is_kept_alive else it.lease_end for it in self.active() if it.seat in taken]
-            ends += [until for seat, until in self.waiting_until.items() if seat in taken and until > now]
-            raise PoolIsFull(min(ends) - now if ends and self.total else None)
+        return [seat for seat in range(self.total) if seat not in taken]
+
+    def _take_free_seat(self, now: float) -> int:
+        free = self._free_seats(now)[0]
         for displaced in [it for it in self.active() if it.seat == free]:
             self.end(displaced, "expired", now)
         return free

@@ -16,7 +16,7 @@ from ._clock import ManualClock
 from ._problems import PROBLEM_TYPE, PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
 from ._scratch import ScratchDirectory
-from ._scripts import OutageKind, ReceivedCall, refusal
+from ._scripts import OutageKind, ReceivedCall, fail_as_told, no_answer, refusal
 from ._seats import HeldSession, SeatPool
 from ._signing import CERTIFICATE_LIFE, InstanceSigner, jwk_set
 from ._test_keys import LICENSE_KEY
@@ -67,23 +67,29 @@ class InMemoryServer(LicenseAnswers):
         grace: int = 24 * 3600,
         clock: ManualClock | None = None,
     ) -> None:
-        self.url = self.issuer = url.rstrip("/")
-        """The address of the server, which its tokens name as their issuer."""
-        self.addresses = [self.url]
+        self.url: str = url.rstrip("/")
+        """The address of the server."""
+        self.issuer: str = self.url
+        """What its tokens name as their issuer: its address."""
+        self.addresses: list[str] = [self.url]
         """Every address that it had: :meth:`listen` gives it one more."""
         self.key = LICENSE_KEY
         """The license key, which opens this server and no other."""
         self.license_number = LICENSE_KEY.replace("-", "")[4:17]
         """The public number of the license: the first 13 symbols of the key."""
-        self.product, self.tier, self.features = product, tier, dict(features or {})
-        self.lease, self.heartbeat_in, self.grace = lease, heartbeat_in, grace
-        self.clock = clock or ManualClock()
+        self.product: str | None = product
+        self.tier: str = tier
+        self.features: dict[str, Any] = dict(features or {})
+        self.lease: int = lease
+        self.heartbeat_in: int = heartbeat_in
+        self.grace: int = grace
+        self.clock: ManualClock = clock or ManualClock()
         self.now: Callable[[], float] = self.clock.true_wall
         """The server's own clock, in seconds since 1970."""
         self.license_status = "active"
         """``active``, ``suspended``, ``revoked``, ``expired`` or ``not_started``. A test sets it as it likes."""
         self.count_processes = count_processes
-        self.pool = SeatPool(self.license_number, seats, processes_per_seat, count_processes)
+        self.pool: SeatPool = SeatPool(self.license_number, seats, processes_per_seat, count_processes)
         """The seats and the sessions on them."""
         self.calls: list[ReceivedCall] = []
         """Every request that reached the server, in its order."""
@@ -102,9 +108,9 @@ class InMemoryServer(LicenseAnswers):
         """Claims that tokens and refusals are signed with in place of the right ones."""
         self.wrong_nonce: str | None = None
         """What signed answers repeat in place of the nonce of their request."""
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         """Held while a request is answered."""
-        self.scratch = ScratchDirectory()
+        self.scratch: ScratchDirectory = ScratchDirectory()
         """Where root keys and kept tokens are, while there are any."""
         self._signer: InstanceSigner | None = None
         self.clock.on_advance(self._wake_seats)
@@ -142,7 +148,9 @@ class InMemoryServer(LicenseAnswers):
     def settings(self, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - those of the client
         """The settings of a client of this server, for ``LicenseClient(server.url, **server.settings())``."""
         usual = {"key": self.key, "product": self.product or "product", "roots": self.roots, "clock": self.clock}
-        return {**usual, "hardware_id": "machine-0001", "offline": False, **settings}
+        if not settings.keys() & {"installation", "project_root"}:
+            usual["hardware_id"] = "machine-0001"
+        return {**usual, "offline": False, **settings}
 
     def environment(self) -> dict[str, str]:
         """The variables by which programs and the command line find this server. The root keys are in a file."""
@@ -203,7 +211,7 @@ class InMemoryServer(LicenseAnswers):
         try:
             yield
         finally:
-            del self.refuse[verb]
+            self.refuse.pop(verb, None)
             if before is not None:
                 self.refuse[verb] = before
 
@@ -265,14 +273,17 @@ class InMemoryServer(LicenseAnswers):
     def handle(self, request: httpx.Request) -> httpx.Response:
         """The answer to a request whose body was read."""
         with self.lock:
-            return self._handle(request)
+            response = self._handle(request)
+            if self.outage_kind is OutageKind.ANSWER_LOST:
+                raise no_answer(request)
+            return response
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         import httpx
 
         verb = request.url.path.rsplit("/", 1)[-1]
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ") or None
-        self._fail_as_told(request)
+        fail_as_told(self.outage_kind, request)
         body = _json_object(request.content)
         self.calls.append(ReceivedCall(verb, body, bearer))
         if self.answer_instead is not None:
@@ -297,14 +308,6 @@ class InMemoryServer(LicenseAnswers):
             return self.problem(wrong.status, wrong.code, wrong.members, nonce=None)
         answers = {"acquire": self._acquire, "heartbeat": self._heartbeat, "release": self._release}
         return answers.get(verb, self._validate)(read, bearer)
-
-    def _fail_as_told(self, request: httpx.Request) -> None:
-        import httpx
-
-        if self.outage_kind is OutageKind.UNREACHABLE:
-            raise httpx.ConnectError("Connection refused", request=request)
-        if self.outage_kind is OutageKind.SILENT:
-            raise httpx.ReadTimeout("The read operation timed out", request=request)
 
     def problem(
         self,

@@ -72,18 +72,20 @@ class InstanceSigner:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         root = root or root_key()
-        self.key = Ed25519PrivateKey.generate() if seed is None else Ed25519PrivateKey.from_private_bytes(seed)
+        drawn = Ed25519PrivateKey.generate() if seed is None else Ed25519PrivateKey.from_private_bytes(seed)
+        self.key: Ed25519PrivateKey = drawn
         """The private key that signs answers."""
-        self.jwk = {"kty": "OKP", "crv": "Ed25519", "x": _jws.base64url(self.key.public_key().public_bytes_raw())}
+        public = _jws.base64url(self.key.public_key().public_bytes_raw())
+        self.jwk: dict[str, str] = {"kty": "OKP", "crv": "Ed25519", "x": public}
         """Its public half (RFC 8037)."""
-        self.kid = _jws.thumbprint(self.jwk)
+        self.kid: str = _jws.thumbprint(self.jwk)
         """Its name: the thumbprint of the public half (RFC 7638)."""
-        self.expires_at = now - BACKDATED + CERTIFICATE_LIFE
+        self.expires_at: int = now - BACKDATED + CERTIFICATE_LIFE
         """When its certificate ends, in seconds since 1970."""
         said = {"iss": issuer, "iat": now, "nbf": now - BACKDATED, "exp": self.expires_at, "cnf": {"jwk": self.jwk}}
         said |= {"max_token_ttl": 900, "max_grace": 7 * 24 * 3600} | claims
         header = self._header(CERTIFICATE, public_jwk(root)["kid"])
-        self.certificate = sign_jws(header, said, lambda text: _sign_rs256(root, text))
+        self.certificate: str = sign_jws(header, said, lambda text: _sign_rs256(root, text))
         """What the root key signed about it."""
 
     def token(self, claims: Mapping[str, Any], **header: Any) -> str:  # noqa: ANN401 - wrong ones too

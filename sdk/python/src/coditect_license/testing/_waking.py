@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Collection
-from queue import SimpleQueue
 from typing import Any
 
 from .. import _process
+from .._seat_core import SeatCore
 
 PATIENCE = 5.0
 """The most real seconds that a seat is waited for. It is longer where a test holds the server's answers back."""
@@ -18,15 +19,14 @@ PATIENCE = 5.0
 class PauseCounter:
     """Counts how often a seat came to pause: then it has done what was due, and has looked at the clock."""
 
-    def __init__(self, core: Any) -> None:  # noqa: ANN401 - a seat's core, or a double of it
+    def __init__(self, core: SeatCore) -> None:
         self._next_change = core.next_change
         self.pauses = 0
 
     def __call__(self) -> float:
         """What the core says, which a seat asks right before each pause."""
         self.pauses += 1
-        left: float = self._next_change()
-        return left
+        return self._next_change()
 
 
 def own_seats(addresses: Collection[str]) -> list[Any]:
@@ -37,7 +37,7 @@ def own_seats(addresses: Collection[str]) -> list[Any]:
 
 def core_of(keeper: Any) -> Any:  # noqa: ANN401 - as above
     """The state of a seat; ``None`` for what is no seat."""
-    return getattr(keeper, "core", None) or getattr(keeper, "_core", None)
+    return getattr(keeper, "core", None)
 
 
 def wake_seats(addresses: Collection[str]) -> None:
@@ -57,11 +57,11 @@ def wake_seats(addresses: Collection[str]) -> None:
 
 
 async def wake_tasks(addresses: Collection[str]) -> None:
-    """The same for the seats of asyncio, awaited in their loop."""
-    over = time.monotonic() + PATIENCE
+    """The same for the seats of asyncio in the loop that runs, awaited in it."""
+    over, loop = time.monotonic() + PATIENCE, asyncio.get_running_loop()
     for keeper, counter, before in [_woken(keeper) for keeper in own_seats(addresses)]:
         task = getattr(keeper, "_task", None)
-        while task is not None and not task.done():
+        while task is not None and task.get_loop() is loop and not task.done():
             if _has_paused(keeper, counter, before) or time.monotonic() > over:
                 break
             await asyncio.sleep(0)
@@ -73,14 +73,12 @@ def _woken(keeper: Any) -> tuple[Any, PauseCounter, int]:  # noqa: ANN401 - as a
         core.next_change = PauseCounter(core)
     counter: PauseCounter = core.next_change
     before = counter.pauses
-    wake = keeper._wake
     task = getattr(keeper, "_task", None)
-    if isinstance(wake, SimpleQueue):
-        wake.put(None)
-    elif task is not None:
-        task.get_loop().call_soon_threadsafe(wake.set if isinstance(wake, asyncio.Event) else wake)
-    elif hasattr(wake, "wake"):
-        wake.wake()
+    if task is not None:
+        with contextlib.suppress(RuntimeError):  # its loop is closed
+            task.get_loop().call_soon_threadsafe(keeper._wake)
+    elif hasattr(keeper._wake, "wake"):
+        keeper._wake.wake()
     return keeper, counter, before
 
 

@@ -1,5 +1,5 @@
-# Metrics counted from the services' log lines. They see every line that is received, also those that exclusions.tf
-# keeps from being stored.
+# Metrics counted from the services' log lines. They see every line that is received, also those that the module watch
+# keeps from being stored (exclusions.tf).
 
 locals {
   # The line that ends a request; the other lines of a service have no field `metric`.

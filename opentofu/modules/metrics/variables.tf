@@ -1,0 +1,4 @@
+variable "project" {
+  description = "The environment's project."
+  type        = string
+}

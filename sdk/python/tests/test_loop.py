@@ -1,0 +1,150 @@
+"""Nothing of the asyncio client holds the event loop up: disks, handlers of logging, files of root keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coditect_license import AsyncLicenseClient, ConfigurationError, SeatState
+from coditect_license.testing import InMemoryServer
+
+from .fake_server import ISSUER, ROOTS, Http
+from .test_lifecycle import POSIX
+from .test_surroundings import Hang, sources
+
+
+def longest_standstill(program: Callable[[], Awaitable[None]]) -> float:
+    """Run a program in a loop; the seconds for which the loop stood still at the longest."""
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - began)
+
+    async def watched() -> None:
+        beating = asyncio.ensure_future(beat())
+        await asyncio.sleep(0.05)
+        await program()
+        await asyncio.sleep(0.05)
+        beating.cancel()
+
+    asyncio.run(watched())
+    return longest
+
+
+class Slow(logging.Handler):
+    """A handler that writes to a place that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+
+    def emit(self, _: logging.LogRecord) -> None:
+        self.threads.append(threading.get_ident())
+        time.sleep(2.0)
+
+
+def test_a_handler_of_logging_that_takes_its_time_holds_no_loop_up() -> None:
+    handler, logger = Slow(), logging.getLogger("coditect_license")
+    told: list[int] = []
+
+    def on_event(_: object) -> None:
+        told.append(threading.get_ident())
+        raise RuntimeError("the program's own")
+
+    async def program() -> None:
+        with InMemoryServer() as server:
+            async with server.async_client() as client:
+                await client.validate()
+                async with client.seat(on_event=on_event) as seat:
+                    with server.outage():
+                        await server.advance_async(400)
+                    while seat.state is not SeatState.OFFLINE or not handler.threads or not told:
+                        await asyncio.sleep(0.01)
+
+    logger.addHandler(handler)
+    try:
+        assert longest_standstill(program) < 1.0
+    finally:
+        logger.removeHandler(handler)
+    assert threading.get_ident() not in handler.threads
+    assert set(told) == {threading.get_ident()}, "callbacks are called by the loop"
+
+
+@pytest.mark.parametrize("name", ["hardware_id", "hw", "deployment"])
+def test_what_hangs_on_the_machine_holds_no_loop_up(settings: dict[str, Any], name: str) -> None:
+    hang = Hang()
+    del settings["hardware_id"]
+    client = AsyncLicenseClient(ISSUER, timeout=3.0, system=sources(data_dir=hang), **settings)
+
+    async def program() -> None:
+        with pytest.raises(ConfigurationError, match="Await a call"):
+            getattr(client, name)
+
+    try:
+        assert longest_standstill(program) < 1.0
+    finally:
+        hang.go.set()
+
+
+def test_what_is_known_of_the_machine_is_read_in_a_loop(http: Http, settings: dict[str, Any]) -> None:
+    del settings["hardware_id"]
+
+    async def program() -> None:
+        async with AsyncLicenseClient(http.url, system=sources(), **settings) as client:
+            await client.validate()
+            assert client.hardware_id and client.hw and client.deployment
+
+    asyncio.run(program())
+    assert AsyncLicenseClient(http.url, system=sources(), **settings).hardware_id, "nor does it need a loop"
+
+
+@POSIX
+def test_root_keys_on_a_disk_that_hangs_hold_no_loop_up(settings: dict[str, Any], tmp_path: Path) -> None:
+    pipe = tmp_path / "roots.json"
+    os.mkfifo(pipe)
+    settings["roots"] = pipe
+
+    async def program() -> None:
+        threads = threading.active_count()
+        client = AsyncLicenseClient(ISSUER, timeout=2.0, **settings)
+        assert threading.active_count() == threads, "making a client starts nothing"
+        for ask in (client.validate, client.acquire, client.seat):
+            with pytest.raises(ConfigurationError, match="roots="):
+                await ask()
+
+    try:
+        assert longest_standstill(program) < 1.0
+    finally:
+        pipe.write_text(json.dumps(ROOTS))
+
+
+def test_root_keys_in_a_file_are_read_with_the_first_request(
+    http: Http, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["roots"] = tmp_path / "roots.json"
+
+    async def program() -> None:
+        client = AsyncLicenseClient(http.url, **settings)
+        with pytest.raises(ConfigurationError, match="roots="):
+            await client.seat()
+        settings["roots"].write_text(json.dumps(ROOTS))
+        async with client, client.seat() as seat:
+            assert seat.state is SeatState.ONLINE
+        public = AsyncLicenseClient("https://licenses.real-company.com", **settings)
+        with pytest.raises(ConfigurationError, match="key for tests"):
+            await public.validate()
+
+    asyncio.run(program())
