@@ -9,16 +9,36 @@ from programs import explain
 from releases import NO_OBJECT
 from steps import write_file
 from streams import say
-from tofu import read_json, shown_plan
+from tofu import as_locked, read_json, shown_plan
 
 STEP_IMAGES = ("builder", "cloud")
 # Until the bucket of states exists, the state of what makes it lies beside it. tofu reads files of this name last.
 LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
-AGENTS = ("pubsub.googleapis.com", "sqladmin.googleapis.com")
+# The interfaces that are asked for in the project that builds: by the first apply, and by gcloud in the pipeline, which
+# counts what it asks of another project for the one that it is set to. Switching one on costs nothing.
+BUILD_SERVICES = (
+    "artifactregistry",
+    "binaryauthorization",
+    "cloudbuild",
+    "cloudkms",
+    "cloudresourcemanager",
+    "containeranalysis",
+    "iam",
+    "iamcredentials",
+    "logging",
+    "run",
+    "secretmanager",
+    "serviceusage",
+    "sqladmin",
+    "storage",
+)
+# Google's own accounts in each environment that are given rights: the first two by the first apply, which would be
+# refused where they are not there yet; Google makes them only when they are asked for.
+AGENTS = ("run", "binaryauthorization", "pubsub", "sqladmin")
 
 
-def bootstrap(runner):
-    """Make it, in the order in which the parts need each other."""
+def bootstrap(runner, *, rebuild: bool = False):
+    """Make it, in the order in which the parts need each other. `rebuild`: the images of the steps anew too."""
     build = Build()
     found = runner.run(["gcloud", "config", "get-value", "project"], capture=True).output.strip()
     if found != build.project:
@@ -28,22 +48,44 @@ def bootstrap(runner):
             f"it does not exist: gcloud projects create {build.project}, and link it to the billing account. Then: "
             f"gcloud config set project {build.project}",
         )
+    _make_agents(runner, build)
     root = BootstrapRoot(runner, build)
-    root.apply()
+    local = root.is_local
+    if not local:
+        # The file is on the machine of the first run alone. Without it, this apply would take the images from the
+        # triggers, and a run that was cut short then would leave them without.
+        _pin(root, {name: step_image(runner, build, name) for name in STEP_IMAGES})
+    root.apply(local)
     root.move_state()
-    pinned = {name: step_image(runner, build, name) for name in STEP_IMAGES}
-    write_file(root.directory / "steps.auto.tfvars.json", json.dumps({"steps": pinned}, indent=2) + "\n")
+    pinned = {name: step_image(runner, build, name, make=True, anew=rebuild) for name in STEP_IMAGES}
+    _pin(root, pinned)
     say("The images of the steps are pinned: " + ", ".join(pinned.values()))
     # Once more: the triggers get the digests.
-    root.apply()
+    root.apply(root.is_local)
+    say('Done. What only a person can do stands in docs/DEPLOYING.md, "First day": the connection to GitHub, and DNS.')
+
+
+def _make_agents(runner, build: Build):
+    _enable(runner, build.project, BUILD_SERVICES)
+    # Cloud Storage has a way of its own to be asked for its account.
+    runner.run(["gcloud", "storage", "service-agent", f"--project={build.project}"], capture=True)
     for name in NAMES:
         project = Environment(name).project
+        _enable(runner, project, AGENTS)
         for service in AGENTS:
-            runner.run(
-                ["gcloud", "beta", "services", "identity", "create", f"--service={service}", f"--project={project}"],
-                capture=True,
-            )
-    say('Done. What only a person can do stands in docs/DEPLOYING.md, "First day": the connection to GitHub, and DNS.')
+            whose = [f"--service={service}.googleapis.com", f"--project={project}"]
+            runner.run(["gcloud", "beta", "services", "identity", "create", *whose], capture=True)
+
+
+def _enable(runner, project: str, services: tuple):
+    names = [f"{service}.googleapis.com" for service in services]
+    runner.run(["gcloud", "services", "enable", *names, f"--project={project}"], capture=True)
+
+
+def _pin(root, images: dict):
+    known = {name: image for name, image in images.items() if image}
+    if known:
+        write_file(root.directory / "steps.auto.tfvars.json", json.dumps({"steps": known}, indent=2) + "\n")
 
 
 class BootstrapRoot:
@@ -85,13 +127,14 @@ class BootstrapRoot:
         """Whether the state was not moved yet: a run that was cut short goes on from there."""
         return self.local_state.exists() or not self._bucket_exists()
 
-    def apply(self):
-        if self.is_local:
+    def apply(self, local: bool):
+        init = ("init", "-input=false", "-no-color", "-reconfigure", *as_locked(self.directory, demanded=False))
+        if local:
             write_file(self.override, LOCAL_BACKEND)
-            self._tofu("init", "-input=false", "-no-color", "-reconfigure", capture=True)
+            self._tofu(*init, capture=True)
         else:
             self.override.unlink(missing_ok=True)
-            self._tofu("init", "-input=false", "-no-color", "-reconfigure", self._backend, capture=True)
+            self._tofu(*init, self._backend, capture=True)
         plan = ROOT / ".deploy" / "bootstrap.plan"
         plan.parent.mkdir(exist_ok=True)
         self._tofu("plan", "-input=false", "-no-color", "-var-file=bootstrap.tfvars", f"-out={plan}")
@@ -117,8 +160,11 @@ class BootstrapRoot:
         say(f"The state of bootstrap is in gs://{self.bucket} now.")
 
 
-def step_image(runner, build: Build, name: str) -> str:
-    """An image that steps of the pipeline run in, by its digest. It is built where the registry has none."""
+def step_image(runner, build: Build, name: str, *, make: bool = False, anew: bool = False) -> str | None:
+    """An image that steps of the pipeline run in, by its digest; None where the registry has none.
+
+    With `make` it is built then, and with `anew` in any case.
+    """
     address = f"{build.images}/{name}"
     question = [
         "gcloud",
@@ -131,7 +177,9 @@ def step_image(runner, build: Build, name: str) -> str:
         "--limit=1",
         "--format=value(DIGEST)",
     ]
-    digest = runner.run(question, capture=True).output.strip()
+    digest = "" if anew else runner.run(question, capture=True).output.strip()
+    if not digest and not make:
+        return None
     if not digest:
         runner.run(
             [
@@ -142,6 +190,7 @@ def step_image(runner, build: Build, name: str) -> str:
                 f"--config={ROOT}/.ci/steps.yaml",
                 f"--project={build.project}",
                 f"--region={build.region}",
+                f"--gcs-source-staging-dir={build.source}",
                 f"--substitutions=_TARGET={name},_ADDRESS={address}",
             ]
         )

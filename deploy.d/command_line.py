@@ -9,10 +9,12 @@ import traceback
 import bootstrap
 import build_steps
 import firstday
+import front
 import inventory
 import recovery
 import secret_values
 import smoke_verb
+import tofu
 from builds import is_under_way, start
 from environments import NAMES, Environment, check_edited, check_project, commit
 from failures import Failure, exit_code_table, failure_of
@@ -45,6 +47,8 @@ For people:
   forget           take out of the state what is in a region that is lost
   inventory        list what exists
   firstday         list what is believed of Google Cloud and was not tried
+  front            print the DNS records of the load balancer, and wait until they lead to it
+  lock             write down which provider tofu takes
   bootstrap        make the project that builds, and the names that the others need
   teardown         delete the functions of dev or staging
 
@@ -201,10 +205,23 @@ VERBS = {
         lambda _, to: firstday.firstday(to.environment),
         looks=True,
     ),
+    "front": Verb(
+        "Print the DNS records that the domain of the load balancer needs.",
+        lambda run, to: front.front(run, to.environment, wait=to.wait),
+        argument("--wait", action="store_true", help="return when the certificate is valid and the domain answers"),
+        looks=True,
+    ),
+    "lock": Verb(
+        "Write down in each root which provider tofu takes, with its checksums (.terraform.lock.hcl), to be committed.",
+        lambda run, to: tofu.lock(run, upgrade=to.upgrade),
+        argument("--upgrade", action="store_true", help="the newest one that the roots allow"),
+        environment=False,
+    ),
     "bootstrap": Verb(
         "Make the project that builds: its state, registry, triggers, and the pinned images of the steps. "
         "Everything that exists is left as it is.",
-        lambda run, _: bootstrap.bootstrap(run),
+        lambda run, to: bootstrap.bootstrap(run, rebuild=to.rebuild),
+        argument("--rebuild", action="store_true", help="build the images of the steps anew, and pin those"),
         environment=False,
     ),
     "teardown": Verb(

@@ -83,6 +83,8 @@ class Build:
         self.repository = f"{self.images}/functions"
         self.plans = f"gs://{self.project}-plans"
         self.releases = f"gs://{self.project}-releases"
+        # What is built is put here first. Not where gcloud would put it: only this bucket may image-build@ read.
+        self.source = f"gs://{self.project}-source/source"
 
 
 def opentofu() -> pathlib.Path:
@@ -104,7 +106,9 @@ def in_build() -> bool:
 def check_project(runner, environment: Environment):
     """Refuse where gcloud is set to another project: then the person means another environment, or another company."""
     wanted = environment.build.project if in_build() else environment.project
-    found = runner.run(["gcloud", "config", "get-value", "project"], capture=True).output.strip()
+    # A build is told its project; whether gcloud is set to it there depends on the image of the step.
+    told = os.environ.get("PROJECT_ID") if in_build() else None
+    found = told or runner.run(["gcloud", "config", "get-value", "project"], capture=True).output.strip()
     if found != wanted:
         raise Failure(
             "project",

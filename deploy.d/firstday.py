@@ -65,6 +65,16 @@ FACTS = (
         "builds.py: is_under_way; until then cancel the second one in Cloud Build",
     ),
     (
+        "the first apply of bootstrap finds every account of Google that it gives a right to",
+        "./deploy bootstrap; no line of tofu says that a service account does not exist",
+        "bootstrap.py: AGENTS; make the one that is named by gcloud beta services identity create, and start it again",
+    ),
+    (
+        "the front hands X-Request-Id on as it came, and a line's resource names the revision that wrote it",
+        "the first canary: ./deploy smoke {env} says which revisions answered, and is not red for want of lines",
+        "./deploy plan {env} --canary 0; canary.py: what the lines are found by",
+    ),
+    (
         "a clone of a Cloud SQL instance has its IAM users already",
         "the drill in staging (DEPLOYING.md, Restore): the plan after the clone",
         "tofu import the users that the apply says exist",

@@ -62,19 +62,23 @@ class Deploy:
         if canary is None:
             canary = self._usual_canary(record)
         variables = {**self.variables(image, record), **self._canary(record, canary)}
-        self._check_drift(variables, handed_over, accept_drift)
         platform = PlanReview(self.platform.plan({"image": image}))
         platform.refuse_deletes("platform", allowed)
         say(f"platform: {platform.summary()}")
         services = None
+        reviews = [platform]
         if handed_over is None:
             say("services: planned when platform has been applied for the first time")
         elif only == "platform":
+            # Only looked at: what somebody changed there is told too.
+            reviews.append(PlanReview(self.services.look(variables)))
             say("services: left as they are (--only platform)")
         else:
             services = PlanReview(self.services.plan(variables))
+            reviews.append(services)
             services.refuse_deletes("services", allowed)
             say(f"services: {services.summary()}")
+        self._check_drift(reviews, accept_drift)
         if self.approves and services and not services.is_empty and not platform.only_jobs_updated:
             raise Failure(
                 "mixed",
@@ -122,24 +126,19 @@ class Deploy:
             )
         return {"canary_percent": int(percent), "previous_revisions": record.revisions}
 
-    def _check_drift(self, variables: dict, handed_over, accept: bool):
-        drifted = [root for root in (self.platform, self.services) if self._has_drifted(root, variables, handed_over)]
+    def _check_drift(self, reviews: list, accept: bool):
+        drifted = [name for review in reviews for name in review.drifted]
         if not drifted:
             return
-        names = " and ".join(root.root for root in drifted)
+        names = ", ".join(drifted)
         if self.environment.strict and not accept:
             raise Failure(
                 "drift",
-                f"Resources of {names} were changed past this repository; the lines above say which. Write the change "
+                f"These resources were changed past this repository: {names}. Nothing was applied. Write the change "
                 "into the values if it shall stay. If the deploy shall undo it: ./deploy plan "
                 f"{self.environment.name} --accept-drift",
             )
-        say(f"Note: resources of {names} were changed past this repository. This deploy undoes it.")
-
-    def _has_drifted(self, root: Tofu, variables: dict, handed_over) -> bool:
-        if root is self.services:
-            return handed_over is not None and root.has_drifted(variables)
-        return root.has_drifted({"image": variables["image"]})
+        say(f"Note: these resources were changed past this repository, and this deploy undoes it: {names}.")
 
     def _planned_roots(self, with_services: bool) -> list:
         return [self.platform, *([self.services] if with_services else [])]

@@ -8,6 +8,8 @@ PROTECTED = re.compile(r"(?:^|\.)module\.(records|signer|secrets|seats)(?:\[|\.|
 # A root key that is destroyed cannot be had back by anybody: no option allows it.
 NEVER = "signer"
 JOB = "google_cloud_run_v2_job"
+# Removed by the repository itself: what somebody changed there before is of no interest.
+REMOVED = ({"delete"}, {"forget"})
 
 
 class PlanReview:
@@ -19,6 +21,14 @@ class PlanReview:
             for one in plan.get("resource_changes", [])
             if one.get("mode", "managed") == "managed" and one["change"]["actions"] != ["no-op"]
         }
+        planned = {(one["address"], one.get("deposed")): one["change"] for one in plan.get("resource_changes", [])}
+        self.drifted = [
+            f"{one['address']} ({what})"
+            for one in plan.get("resource_drift", [])
+            for what in [_drift(one["change"], planned.get((one["address"], one.get("deposed"))))]
+            if what
+        ]
+        """The resources that somebody changed past this repository, each with what was changed."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,3 +74,36 @@ class PlanReview:
             word = "replace" if len(actions) == 2 else actions[0]
             counts[word] = counts.get(word, 0) + 1
         return ", ".join(f"{count} to {word}" for word, count in sorted(counts.items()))
+
+
+def _drift(moved: dict, planned) -> str:
+    """What of a resource is other than tofu left it and would be put back by this plan; nothing where that is nothing.
+
+    What the plan leaves as it was found is no drift: what Google fills in and moves by itself (how often a job ran, the
+    state of a certificate), and what a person changed and has written into the values since.
+    """
+    if planned is None or set(planned["actions"]) in REMOVED:
+        return ""
+    if "delete" in moved["actions"]:
+        return "deleted" if "create" in planned["actions"] else ""
+    before, after, wanted = moved.get("before") or {}, moved.get("after") or {}, planned.get("after") or {}
+    unknown = planned.get("after_unknown") or {}
+    names = sorted({*before, *after})
+    return ", ".join(
+        name for name in names if _is_put_back(before.get(name), after.get(name), wanted.get(name), unknown.get(name))
+    )
+
+
+def _is_put_back(before, after, wanted, unknown) -> bool:
+    """Whether a value moved and the plan changes it. What is only known after the apply is Google's to fill in."""
+    if before == after or unknown is True:
+        return False
+    if all(isinstance(one, dict) for one in (before, after, wanted)):
+        inner = unknown if isinstance(unknown, dict) else {}
+        names = {*before, *after}
+        return any(_is_put_back(before.get(n), after.get(n), wanted.get(n), inner.get(n)) for n in names)
+    if all(isinstance(one, list) for one in (before, after, wanted)) and len(before) == len(after) == len(wanted):
+        inner = unknown if isinstance(unknown, list) else []
+        padded = [*inner, *[None] * (len(after) - len(inner))]
+        return any(_is_put_back(*each) for each in zip(before, after, wanted, padded, strict=False))
+    return after != wanted

@@ -94,6 +94,8 @@ class SmokeTest:
     def __init__(self, target: SmokeTarget):
         self.target = target
         self.passed = 0
+        self.marker = f"deploy-smoke-{secrets.token_hex(4)}"
+        """The request id of what this test asks for a seat: by it, the lines of the answers are found."""
         self.server_time = 0
         """When the seat was given, by the server's clock, in seconds since 1970."""
 
@@ -151,10 +153,11 @@ class SmokeTest:
             "client": {"deployment": "smoke", "hostname": "deploy-smoke"},
         }
         started = time.monotonic()
-        granted = ask("POST", self.target.address("/api/v1/licenses/acquire"), body=asked)
+        marked = {"X-Request-Id": self.marker}
+        granted = ask("POST", self.target.address("/api/v1/licenses/acquire"), body=asked, headers=marked)
         _demand(granted.status in (200, 201), f"acquire answers {granted.status} {granted.code}.")
         lease = granted.json()
-        bearer = {"Authorization": f"Bearer {lease['session']}"}
+        bearer = {**marked, "Authorization": f"Bearer {lease['session']}"}
         try:
             self.server_time = self._verify(lease["token"], lease["certificate"], nonce)["iat"]
             nonce = secrets.token_urlsafe(16)

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import signed_token
+from canary import CanaryWatch, new_revisions
 from environments import NAMES, Environment, functions
 from failures import Failure, failure_of
 from pipeline import Deploy
@@ -62,7 +63,7 @@ def smoke_environment(runner, name: str):
         say("Only the platform was deployed, and the services are as they were tested before: nothing was tested.")
         return
     try:
-        _test(runner, deploy, image)
+        _test(runner, deploy, image, record)
     except Failure as failure:
         if failure.kind != "smoke":
             raise
@@ -70,7 +71,7 @@ def smoke_environment(runner, name: str):
     deploy.steps.write("smoke", {"image": image})
 
 
-def _test(runner, deploy: Deploy, image: str):
+def _test(runner, deploy: Deploy, image: str, record: ReleaseRecord):
     environment = deploy.environment
     deploy.services.init()
     outputs = deploy.services.outputs()
@@ -94,6 +95,11 @@ def _test(runner, deploy: Deploy, image: str):
     # By the clock of the server, as its token says: this machine's may stand wrong.
     began = datetime.datetime.fromtimestamp(test.server_time, datetime.timezone.utc).isoformat(timespec="seconds")
     test.passed_check(lambda: await_tick(lambda: _ticks(runner, environment, began), "Cloud Logging"))
+    percent = (deploy.steps.read("plan") or {}).get("canary", 0)
+    fresh = new_revisions(outputs.get("revisions", {}), record.revisions) if percent else {}
+    if fresh:
+        watch = CanaryWatch(runner, environment, fresh, test.marker, began)
+        test.passed_check(lambda: watch.run(test.seat, percent))
     for function in functions():
         found = _describe(runner, environment, function)
         if found != image:

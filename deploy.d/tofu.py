@@ -6,9 +6,11 @@ import os
 import re
 
 import steps
-from environments import Environment, opentofu
+from environments import ROOT, Environment, in_build, opentofu
+from failures import Failure
 from programs import UNREADABLE, explain
 from reading import fits, parse
+from streams import say
 
 # What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform. The one
 # thing that says who acts is this variable of the environment: the provider reads it, and so does the state's backend.
@@ -27,7 +29,8 @@ OUTPUTS = {...: {"value": object}}
 
 def shown_plan(value) -> bool:
     """Whether this is a plan. Other words must never be taken for a plan that changes nothing."""
-    return fits(value, {"format_version": str}) and fits(value.get("resource_changes", []), CHANGES)
+    named = ("resource_changes", "resource_drift")
+    return fits(value, {"format_version": str}) and all(fits(value.get(name, []), CHANGES) for name in named)
 
 
 def read_json(output: str, shape) -> dict:
@@ -37,6 +40,41 @@ def read_json(output: str, shape) -> dict:
     """
     start = re.search(r"^\{", output, re.MULTILINE)
     return parse(output[start.start() :] if start else output, shape, "unreadable", "tofu answered", UNREADABLE)
+
+
+# Of the provider, as the registry gave it out when `./deploy lock` was run.
+LOCK_FILE = ".terraform.lock.hcl"
+# What the pipeline runs on, and what people do.
+PLATFORMS = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
+LOCKED_ROOTS = ("bootstrap", *ROOTS)
+
+
+def lock(runner, *, upgrade: bool):
+    """Write down which provider each root takes, and its checksums on every platform that tofu runs on here."""
+    for root in LOCKED_ROOTS:
+        directory = opentofu() / root
+        data = {"TF_DATA_DIR": str(ROOT / ".deploy" / f"lock.{root}.terraform")}
+        if upgrade:
+            (directory / LOCK_FILE).unlink(missing_ok=True)
+        # The modules say which providers they need, so they must be known first.
+        runner.run(["tofu", f"-chdir={directory}", "get", "-no-color"], env=data, capture=True)
+        platforms = [f"-platform={one}" for one in PLATFORMS]
+        runner.run(["tofu", f"-chdir={directory}", "providers", "lock", *platforms], env=data)
+    files = ", ".join(f"opentofu/{root}/{LOCK_FILE}" for root in LOCKED_ROOTS)
+    say(f"Commit what was written: {files}.")
+
+
+def as_locked(directory, *, demanded: bool) -> list:
+    """The option by which tofu takes the provider that was written down, and no newer one."""
+    if (directory / LOCK_FILE).exists():
+        return ["-lockfile=readonly"]
+    if demanded:
+        raise Failure(
+            "missing",
+            f"opentofu/{directory.name}/{LOCK_FILE} is not there, so the provider that plans could be another one than "
+            "the one that applies. Write it, and commit it: ./deploy lock",
+        )
+    return []
 
 
 class Tofu:
@@ -65,6 +103,7 @@ class Tofu:
             "-input=false",
             "-no-color",
             "-reconfigure",
+            *as_locked(self.directory, demanded=self.environment.strict or in_build()),
             f"-backend-config={self.environment.files}/backend.hcl",
             capture=True,
         )
@@ -73,28 +112,27 @@ class Tofu:
         values = [f"-var-file={self.environment.files}/{self.root}.tfvars"]
         return values + [f"-var={name}={_text(value)}" for name, value in variables.items() if value is not None]
 
-    def has_drifted(self, variables: dict) -> bool:
-        """Whether resources differ from the state: then somebody changed them past this repository."""
-        done = self._run(
-            "plan",
-            "-refresh-only",
-            "-detailed-exitcode",
-            "-input=false",
-            "-no-color",
-            LOCK_TIMEOUT,
-            *self._values(variables),
-            allowed=(0, 2),
-        )
-        return done.code == 2
-
     def plan(self, variables: dict) -> dict:
         """Make the plan, keep it, and return it as JSON (`tofu show -json`)."""
-        self.plan_file.parent.mkdir(parents=True, exist_ok=True)
-        self._run("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={self.plan_file}", *self._values(variables))
+        self._plan(variables, self.plan_file)
         return self.show()
 
+    def look(self, variables: dict) -> dict:
+        """A plan that nobody is shown and that is never applied, as JSON."""
+        file = self.plan_file.with_suffix(".look")
+        self._plan(variables, file, capture=True)
+        return self._show(file)
+
+    def _plan(self, variables: dict, file, **options):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        values = self._values(variables)
+        self._run("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={file}", *values, **options)
+
     def show(self) -> dict:
-        return read_json(self._run("show", "-json", str(self.plan_file), capture=True).output, shown_plan)
+        return self._show(self.plan_file)
+
+    def _show(self, file) -> dict:
+        return read_json(self._run("show", "-json", str(file), capture=True).output, shown_plan)
 
     def checksum(self) -> str | None:
         """What the kept plan is recognised by; None where there is none."""

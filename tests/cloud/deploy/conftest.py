@@ -70,6 +70,7 @@ class Template:
         opentofu = self.clone / "opentofu"
         for root in ("platform", "services", "bootstrap"):
             (opentofu / root).mkdir(parents=True)
+            (opentofu / root / ".terraform.lock.hcl").write_text("# What tofu writes of the provider.\n")
         shutil.copy(REPOSITORY / "opentofu/functions.json", opentofu / "functions.json")
         (opentofu / "bootstrap/bootstrap.tfvars").write_text(
             'project  = "acme-build"\nregion   = "us-central1"\nlocation = "us"\n'

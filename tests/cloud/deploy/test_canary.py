@@ -128,3 +128,12 @@ def test_a_pause_ends_a_canary(asking):
     asking.ok("pause", "dev")
     assert "canary_percent" not in services_plans(asking)[-1]
     assert "canary" not in asking.read_record("dev")
+
+
+def test_the_bound_of_a_canarys_smoke_test_follows_its_share(site):
+    canary = site.piece("canary")
+    assert canary.seats_for(10) == 88 and canary.seats_for(50) == 14 and canary.seats_for(1) == canary.MOST_SEATS
+    good = {"acquire": "acquire-7", "heartbeat": "heartbeat-7", "admin": "admin-7"}
+    latest = {"acquire": "acquire-8", "heartbeat": "heartbeat-7", "release": "release-8", "admin": "admin-8"}
+    # heartbeat has no new one, release serves with its new one alone, and no seat needs admin.
+    assert canary.new_revisions(latest, good) == {"acquire": "acquire-8"}

@@ -1,12 +1,16 @@
 """docs/DEPLOYING.md: its commands run as they stand against the fakes, in order, and it knows every alert."""
 
+import http.server
 import json
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import threading
+import urllib.request
 
 import forked
 import pytest
@@ -39,6 +43,7 @@ def done(site) -> list:
         (r"jobs execute migrate", "migrate"),
         (r"triggers run deploy-(\w+)", "start {}"),
         (r"secrets versions add ([a-z-]+)", "add {}"),
+        (r"tofu .*opentofu/(\w+) providers lock", "pin {}"),
         (r"builds submit .*(image|steps).yaml", "build {}"),
         (r"beta services identity create .*--project=\w+-(\w+)", "agent {}"),
     )
@@ -174,33 +179,105 @@ def test_the_commands_of_a_section_do_what_it_says(site, section):
     assert done(site) == expected
 
 
-def test_the_first_day_makes_an_environment_out_of_nothing(site):
+class Front:
+    """The environment's domain, which leads nowhere before its DNS records are written."""
+
+    def __init__(self, site):
+        self.site = site
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = None
+        # One for a certificate that Google has just begun with.
+        site.put("certificate.json", ["PROVISIONING", "ACTIVE"])
+
+    def outputs(self):
+        records = {
+            "domain": {"name": "acme.example.com", "type": "A", "data": "192.0.2.7"},
+            "hosts": {"name": "*.acme.example.com", "type": "A", "data": "192.0.2.7"},
+            "authorization": {"name": "_acme-challenge.acme.example.com.", "type": "CNAME", "data": "x.example."},
+        }
+        self.site.put(
+            "services.outputs.json",
+            {"public_url": self.url, "front": {"address": "192.0.2.7", "dns_records": records}, "revisions": {}},
+        )
+
+    def write_records(self):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b'{"keys": []}')
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answers(self) -> bool:
+        try:
+            return urllib.request.urlopen(f"{self.url}/.well-known/license-keys").status == 200
+        except OSError:
+            return False
+
+
+# What each block changes.
+FIRST_DAY = [
+    [],
+    ["pin bootstrap", "pin platform", "pin services"],
+    ["apply bootstrap", "build steps", "build steps", "apply bootstrap"],
+    ["build image", "apply platform", "add handle-key", "add license-pepper"],
+    ["apply bootstrap"] * 2,
+    DEPLOYED,
+    [],
+    [],
+    [],
+]
+
+
+@pytest.mark.parametrize("name", ["dev", "staging"])
+def test_the_first_day_makes_an_environment_out_of_nothing(site, name):
+    """In the order in which it is written: whatever asks the front comes after the DNS records."""
+    front = Front(site)
+    site.change_piece("front.py", "PAUSE_SECONDS = 10", "PAUSE_SECONDS = 0.01")
+    (site.home / "project").write_text("")
+    for root in ("bootstrap", "platform", "services"):
+        (site.clone / f"opentofu/{root}/.terraform.lock.hcl").unlink(missing_ok=True)
+    site.put("no-bucket.json", True)
+    site.put("images.json", [])
     site.put("platform.outputs.json", {})
-    parts = blocks(sections()["First day"])
-    assert run_block_ok(site, parts[0])
-    assert done(site)[0] == "apply bootstrap" and "agent dev" in done(site)
-    site.forget_calls()
-    assert run_block_ok(site, parts[1])
-    assert done(site) == ["build image", "apply platform", "add handle-key", "add license-pepper"]
-    site.put("platform.outputs.json", {"platform": {"project": "acme-dev"}})
-    site.forget_calls()
-    deployed, smoke = parts[2].split("./deploy smoke dev\n")
-    assert run_block_ok(site, deployed)
-    assert done(site) == DEPLOYED
-    # What the smoke test itself does is tried on a real server in test_smoke.py.
-    image = json.loads((site.clone / ".deploy/dev/image.json").read_text())["digest"]
-    (site.clone / ".deploy/dev/smoke.json").write_text(json.dumps({"image": image}))
-    assert run_block_ok(site, smoke)
-    assert done(site) == [*DEPLOYED, "start staging"]
-    assert run_block_ok(site, parts[3])
-
-
-def run_block_ok(site, block: str) -> bool:
-    if not (site.home / "project").exists():
-        (site.home / "project").write_text("")
-    ran = run_block(site, block)
-    assert ran.returncode == 0, f"{block}\n{ran.stderr}"
-    return True
+    site.put("services.outputs.json", {})
+    asked = []
+    for at, block in enumerate(blocks(sections()["First day"])):
+        # A person commits what a step says: a strict environment is deployed from commits only.
+        site.git("add", "--all")
+        site.git("commit", "--quiet", "--allow-empty", "--message", f"step {at}")
+        site.forget_calls()
+        for line in block.replace("dev", name).splitlines():
+            if "smoke" in line or " canary" in line:
+                # What the smoke test itself does is tried on a real server in test_smoke.py.
+                assert front.answers(), f"{line}: the domain leads nowhere yet"
+                asked.append(line)
+                image = json.loads((site.clone / f".deploy/{name}/image.json").read_text())["digest"]
+                (site.clone / f".deploy/{name}/smoke.json").write_text(json.dumps({"image": image}))
+                continue
+            if "front" in line and "--wait" in line:
+                assert not front.answers()
+                front.write_records()
+            ran = run_block(site, line)
+            assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+            if line.endswith(f"front {name}"):
+                assert "_acme-challenge.acme.example.com.  CNAME  x.example." in ran.stdout
+            if "apply-platform" in line:
+                site.put("platform.outputs.json", {"platform": {"project": f"acme-{name}"}})
+            if "apply-services" in line:
+                front.outputs()
+        assert [one for one in done(site) if not one.startswith("agent")] == FIRST_DAY[at], block
+    assert len(asked) == 2 and site.read_record(name)["releases"][0]["good"]
+    front.server.shutdown()
+    front.server.server_close()
 
 
 def test_every_block_of_commands_is_run_by_a_test():

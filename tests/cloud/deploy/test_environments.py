@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import IMAGE, REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "deploy.d"))
 import secret_values  # noqa: E402 - the path comes first
@@ -70,3 +70,11 @@ def test_every_function_is_known_by_its_paths():
     asked = ("/.well-known/license-keys", *(f"/api/v1/licenses/{verb}" for verb in ("acquire", "heartbeat", "release")))
     assert all(path in paths for path in asked)
     assert functions()["reaper"]["ingress"] == "internal"
+
+
+def test_a_build_is_told_its_project(site):
+    """Whether gcloud is set to it inside the image of a step was never seen."""
+    site.ok("image", "dev", "--image", IMAGE, project="", BUILD_ID="1", PROJECT_ID="acme-build")
+    site.refused(4, "image", "dev", "--image", IMAGE, project="", BUILD_ID="1", PROJECT_ID="acme-dev")
+    # Outside of a build the variable means nothing.
+    site.refused(4, "image", "dev", "--image", IMAGE, project="acme-prod", PROJECT_ID="acme-dev")

@@ -144,7 +144,7 @@ def test_platform_changes_beside_service_changes_stop_in_prod(site):
     site.forget_calls()
     site.ok("plan", "prod", "--only", "platform", BUILD_ID="p1", project="acme-build")
     assert [line for line in site.lines("tofu") if f"-var=image={OLD}" in line]
-    assert not [line for line in site.lines("tofu") if "opentofu/services plan -input" in line]
+    assert not [line for line in site.lines("tofu") if "-out=.deploy/prod/services.plan" in line]
     # What approves starts the pipeline with the image of the plan: nothing is built for it.
     site.ok("start", "prod", "--plan", "p1", "--only", "platform")
     started = site.lines("gcloud builds triggers run")[0]
@@ -174,9 +174,10 @@ def test_drift_is_told_in_dev_and_refused_elsewhere(site, root):
     site.put("drifted.json", [root])
     for name in ("dev", "staging"):
         site.ok("image", name, "--image", IMAGE)
-    assert f"resources of {root} were changed" in site.ok("plan", "dev").stderr
+    named = f"module.{root}.google_monitoring_dashboard.board (text)"
+    assert f"undoes it: {named}." in site.ok("plan", "dev").stderr
     words = site.refused(16, "plan", "staging")
-    assert root in words and "--accept-drift" in words
+    assert f"this repository: {named}." in words and "--accept-drift" in words
     site.ok("plan", "staging", "--accept-drift")
     site.ok("plan", "staging", _ACCEPT_DRIFT="yes")
 

@@ -13,8 +13,8 @@ import pytest
 from conftest import REPOSITORY
 from test_rights import PIPELINE, listed, text_of
 
-# What only people start, with their own rights: bootstrap, keys, inventory, what follows a restore.
-BY_PEOPLE = {"bootstrap", "firstday", "inventory", "license_keys", "recovery", "secret_values"}
+# What only people start, with their own rights: bootstrap, the wait for DNS, keys, inventory, what follows a restore.
+BY_PEOPLE = {"bootstrap", "firstday", "front", "inventory", "license_keys", "recovery", "secret_values"}
 # Words of gcloud to what they need: the permission, the role that has it (or "own": a role of ours that names it), and
 # where it is given: a list of locals.tf, or a resource of a file.
 WORDS = {

@@ -161,7 +161,7 @@ def test_a_server_that_is_not_there_is_red(tmp_path):
 # --- As an environment of the pipeline -----------------------------------------------------------------------------
 
 
-def as_environment(site, server):
+def as_environment(site, server, **record):
     """Let the fakes describe the real server as if services had been applied."""
     keys = urllib.request.urlopen(f"{server.front}/.well-known/license-keys").read()
     (site.clone / "opentofu/environments/dev/roots.json").write_bytes(keys)
@@ -171,11 +171,12 @@ def as_environment(site, server):
             "public_url": server.front,
             "urls": {name: url for name, url in server.endpoints.items() if name in FUNCTIONS},
             "environment": {"acquire": {"TOKEN_ISSUER": server.front}},
+            "revisions": {name: f"{name}-00008" for name in FUNCTIONS},
         },
     )
     site.put("secret.canary-license-key.json", [(server.data / "license-key").read_text()])
     site.put("serving.json", dict.fromkeys(FUNCTIONS, IMAGE))
-    site.record("dev", OLD)
+    site.record("dev", OLD, **record)
     site.planned()
     for step in ("apply-platform", "migrate", "apply-services"):
         site.ok(step, "dev")
@@ -199,6 +200,37 @@ def test_another_image_than_was_deployed_is_red(site, server):
     as_environment(site, server)
     site.put("serving.json", {**dict.fromkeys(FUNCTIONS, IMAGE), "release": OLD})
     assert f"release runs {OLD}" in site.refused(14, "smoke", "dev")
+
+
+def as_canary(site, server, *seen):
+    """A new release with a tenth of the requests; what the log says of its revisions, one answer after the other."""
+    (site.clone / "opentofu/environments/dev/services.tfvars").write_text("canary_percent = 10\n")
+    site.git("commit", "--quiet", "--all", "--message", "canary")
+    as_environment(site, server, revisions={name: f"{name}-00007" for name in FUNCTIONS})
+    site.change_piece("canary.py", "PACE_SECONDS = 1", "PACE_SECONDS = 0.01")
+    site.change_piece("canary.py", "LAG_SECONDS = 60", "LAG_SECONDS = 0.1")
+    for names in seen:
+        lines = [{"resource": {"labels": {"service_name": name}}} for name in names]
+        site.fault("logging read .*revision_name", stdout=json.dumps(lines))
+
+
+def test_a_canary_is_green_when_each_of_its_revisions_has_answered(site, server):
+    as_canary(site, server, ["acquire"], ["release"], ["acquire", "heartbeat", "release"])
+    done = site.ok("smoke", "dev")
+    assert "canary: the new revisions of acquire, heartbeat, release answered" in done.stderr
+    asked = site.lines("gcloud logging read resource.type=\"cloud_run_revision\" resource.labels.revision_name")
+    assert len(asked) == 3
+    assert '("acquire-00008" OR "heartbeat-00008" OR "release-00008") ' in asked[0]
+    # Only what this test asked counts, and not what customers did.
+    marker = re.search(r'jsonPayload.request_id="(deploy-smoke-\w+)"', asked[0]).group(1)
+    assert f'"request_id":"{marker}"' in server.lines.read_text()
+
+
+def test_a_canary_that_answered_nothing_of_the_smoke_test_is_red(site, server):
+    """Nine of ten requests meet the release before: they say nothing of this one."""
+    as_canary(site, server, *[["acquire", "release"]] * 30)
+    words = site.refused(14, "smoke", "dev")
+    assert "heartbeat" in words and f"{OLD} serves dev again" in words
 
 
 def red_environment(site):

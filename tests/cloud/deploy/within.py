@@ -59,12 +59,16 @@ class _Feed(io.StringIO):
             self.run(text)
 
 
-class _Lines:
-    """Its standard error, which ./deploy reads in a thread before the program has run."""
+class _Said:
+    """What it writes to a stream, which ./deploy reads in a thread before the program has run."""
 
     def __init__(self):
         self.there = threading.Event()
         self.text = ""
+
+    def read(self) -> str:
+        self.there.wait()
+        return self.text
 
     def __iter__(self):
         self.there.wait()
@@ -76,13 +80,13 @@ class Fake:
         self.words, self.env = words, env
         self.encoding, self.errors = encoding, errors
         self.captured = stdout == subprocess.PIPE
-        self.stdout, self.stderr = io.StringIO(), _Lines()
+        self.stdout, self.stderr = _Said(), _Said()
         self.stdin = _Feed(self._run) if stdin == subprocess.PIPE else None
         self.pid, self.returncode = os.getpid(), None
         if self.stdin is None:
             self._run("")
 
-    def wait(self) -> int:
+    def wait(self, timeout: float | None = None) -> int:  # noqa: ARG002 - it has ended
         return self.returncode
 
     def send_signal(self, _number):
@@ -100,12 +104,13 @@ class Fake:
             with _become(self.words, self.env, (io.StringIO(feed), out, errors)):
                 self.returncode = _exit_code(self.words[0], errors)
             if self.captured:
-                self.stdout = io.StringIO(self._text(out))
+                self.stdout.text = self._text(out)
             else:
                 out.flush()
                 os.write(1, out.buffer.getvalue())
             self.stderr.text = self._text(errors)
         finally:
+            self.stdout.there.set()
             self.stderr.there.set()
 
 

@@ -13,6 +13,7 @@ HOME = os.environ["FAKE_HOME"]
 PROGRAM = os.path.basename(sys.argv[0])
 ARGUMENTS = sys.argv[1:]
 LINE = " ".join([PROGRAM, *ARGUMENTS])
+LOCK = "# What tofu writes of the provider.\n"
 KEPT = ("TF_DATA_DIR", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
 # Whose process ./deploy is: forked.py says another one where there is no process between.
 DEPLOY = os.getppid
@@ -157,17 +158,23 @@ def tofu(_feed: str) -> int:
     serial_file = at(f"{root}.serial")
     serial = int(text_of(serial_file)) if os.path.exists(serial_file) else 0
     values = sorted(word for word in words if word.startswith("-var="))
-    if words[0] == "plan" and "-refresh-only" in words:
-        return 2 if root in read("drifted.json", []) else 0
     if words[0] == "plan" and "-detailed-exitcode" in words:
         return 0 if read(f"{root}.applied.json", None) == values else 2
     if words[0] == "plan":
         done = read(f"{root}.applied.json", None) == values
-        plan = {"serial": serial, "changes": [] if done else read(f"{root}.changes.json", []), "values": values}
+        drifted = root in read("drifted.json", [])
+        changes = [] if done else read(f"{root}.changes.json", [])
+        plan = {"serial": serial, "changes": changes, "values": values, "drifted": drifted}
         write(value_of("-out"), show(plan))
     elif words[0] == "show":
-        changes = read(words[-1], {})["changes"]
-        print(show({"format_version": "1.2", "resource_changes": [change_of(*one) for one in changes]}))
+        plan = read(words[-1], {})
+        # drifted.json: the roots in which somebody changed something past tofu.
+        changes, moved = [change_of(*one) for one in plan["changes"]], []
+        if plan.get("drifted"):
+            by_hand = (f"module.{root}.google_monitoring_dashboard.board", ["update"])
+            moved = [change_of(*by_hand, before={"text": "as applied"}, after={"text": "by hand"})]
+            changes.append(change_of(*by_hand, before={"text": "by hand"}, after={"text": "as applied"}))
+        print(show({"format_version": "1.2", "resource_changes": changes, "resource_drift": moved}))
     elif words[0] == "apply":
         if read(words[-1], {})["serial"] != serial:
             sys.stderr.write("Error: Saved plan is stale\n")
@@ -178,6 +185,8 @@ def tofu(_feed: str) -> int:
             write(at(f"{root}.applied.json"), show(read(words[-1], {})["values"]))
         if os.path.exists(os.path.join(directory, "backend_override.tf")):
             write(os.path.join(directory, "terraform.tfstate"), "{}")
+    elif words[:2] == ["providers", "lock"]:
+        write(os.path.join(directory, ".terraform.lock.hcl"), LOCK)
     elif words[0] == "output":
         print(show({name: {"value": value} for name, value in read(f"{root}.outputs.json", {}).items()}))
     elif words[:2] == ["state", "rm"]:
@@ -189,9 +198,9 @@ def tofu(_feed: str) -> int:
     return 0
 
 
-def change_of(address: str, actions: list) -> dict:
+def change_of(address: str, actions: list, **values) -> dict:
     kind = address.split(".")[-2]
-    return {"address": address, "type": kind, "mode": "managed", "change": {"actions": actions}}
+    return {"address": address, "type": kind, "mode": "managed", "change": {"actions": actions, **values}}
 
 
 def bucket(address: str) -> str:
@@ -253,6 +262,9 @@ def builds(words: list) -> int:
     if words[0] == "list":
         print(show(known))
     elif words[0] == "submit":
+        address = LINE.rpartition("_ADDRESS=")[2].split()[0]
+        if os.path.exists(at("images.json")):
+            write(at("images.json"), show([*read("images.json", []), address]))
         print("sha256:" + "b" * 64)
     elif words[:2] == ["triggers", "run"]:
         given = (value_of("--substitutions") or "").split(",")
@@ -269,7 +281,9 @@ def gcloud(feed: str) -> int:
     elif words[:3] == ["config", "set", "project"]:
         write(at("project"), words[3])
     elif words[:3] == ["artifacts", "docker", "images"] and words[3] == "list":
-        print("sha256:" + "c" * 64)
+        # images.json: what the registry has, where it does not have everything.
+        known = read("images.json", [words[4]])
+        print("sha256:" + "c" * 64 if words[4] in known else "")
     elif words[:3] == ["storage", "buckets", "describe"]:
         # no-bucket.json: it is made by the first apply of bootstrap.
         if os.path.exists(at("no-bucket.json")) and not os.path.exists(at("bootstrap.serial")):
@@ -283,6 +297,10 @@ def gcloud(feed: str) -> int:
         return secrets(words, feed)
     elif words[:3] == ["run", "services", "describe"]:
         print(read("serving.json", {}).get(words[3], ""))
+    elif words[:3] == ["certificate-manager", "certificates", "describe"]:
+        states = read("certificate.json", ["ACTIVE"])
+        write(at("certificate.json"), show(states[1:] or states))
+        print(states[0])
     elif words[:2] == ["logging", "read"]:
         print('[{"jsonPayload": {"outcome": "idle"}}]')
     elif words[:3] == ["container", "binauthz", "attestations"]:
