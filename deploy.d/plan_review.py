@@ -4,7 +4,7 @@ import re
 
 from failures import Failure
 
-PROTECTED = re.compile(r"(?:^|\.)module\.(records|signer|secrets|seats)(?:\[|\.|$)")
+PROTECTED = re.compile(r"(?:^|\.)module\.(records|signer|secrets|seats|identity)(?:\[|\.|$)")
 # A root key that is destroyed cannot be had back by anybody: no option allows it.
 NEVER = "signer"
 JOB = "google_cloud_run_v2_job"
