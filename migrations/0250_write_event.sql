@@ -1,10 +1,11 @@
--- What an act of people tells besides what the functions on licenses and seats tell themselves.
-create function tell(p_tenant uuid, p_kind text, p_payload jsonb) returns void
+-- Writes an event about a change that a person made, besides those that the functions on licenses and seats write
+-- themselves.
+create function write_event(p_tenant uuid, p_kind text, p_payload jsonb) returns void
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if p_kind is null or p_kind <> all (array['person.joined', 'invitation.created', 'invitation.revoked']) then
-    raise exception 'people''s acts tell no event of the kind %', p_kind
-      using errcode = '22023', hint = 'A new kind is named in migrations/0250_tell.sql and in docs/API.md.';
+    raise exception 'changes of people write no event of the kind %', p_kind
+      using errcode = '22023', hint = 'A new kind is named in migrations/0250_write_event.sql and in docs/API.md.';
   end if;
   if octet_length(p_payload::text) > 65536 then
     raise exception 'an event has at most 64 KiB' using errcode = '22023';
@@ -12,5 +13,5 @@ begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   insert into outbox (tenant_id, kind, payload) values (p_tenant, p_kind, p_payload);
 end $$;
-revoke execute on function tell from public;
-grant execute on function tell to admin;
+revoke execute on function write_event from public;
+grant execute on function write_event to admin;

@@ -29,7 +29,7 @@ pub enum Error {
     Deadline(StoreName),
     /// A bug of ours, or data nobody could have written through us.
     Internal(ErrorContext),
-    /// A fail point cut the move here, as a crash of the process would (test builds only).
+    /// A fail point cut the operation here, as a crash of the process would (test builds only).
     #[cfg(feature = "testing")]
     Cut(crate::steps::Step),
 }

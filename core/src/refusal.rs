@@ -78,15 +78,15 @@ pub enum ChangeRefusal {
     TooManyTokens,
     /// An API token would end before it begins.
     TokenEndsInPast,
-    /// There is no such plan; this field named it.
-    UnknownPlan(&'static str),
+    /// There is no such plan; this field of the request named it.
+    UnknownPlan(PlanField),
     /// There is no such product.
     UnknownProduct,
     /// The vendor gives no more trials of this product by this limit.
     TrialLimitReached(TrialLimit),
     /// The features are larger than 3 KiB as JSON text.
     FeaturesTooLarge,
-    /// The terms would contradict each other: which field, and what is wrong with it.
+    /// The terms would contradict each other.
     InvalidTerms(InvalidTerm),
     /// The vendor's catalog would have no default product.
     DefaultProductNeeded,
@@ -104,4 +104,26 @@ pub enum ChangeRefusal {
     ErasesMember,
     /// The cursor is not of an erasure of this subject that began today.
     UnknownErasure,
+}
+
+/// The field of a request that names a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanField {
+    /// `plan`, of a license.
+    OfLicense,
+    /// `registration_plan`, of a product.
+    OfRegistrations,
+}
+
+/// A text of a request that the records cannot read as what it is meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadableText {
+    /// It is no cursor that a page of a list ended with.
+    PageCursor,
+    /// It is no cursor that an earlier request of an erasure ended with.
+    ErasureCursor,
+    /// It is no state of an invitation.
+    InvitationState,
+    /// It is too long for somebody's address or name, is empty, or has control characters.
+    SubjectAddress,
 }

@@ -62,7 +62,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let HeartbeatConfig { sessions, rates } = HeartbeatConfig::from_env(env)?;
-    let protocol = wiring::moves(sessions, None, rates, ROLE, clock).await?;
+    let protocol = wiring::operations(sessions, None, rates, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 
@@ -93,8 +93,9 @@ fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 /// Keep a seat
 ///
 /// Shows that the session is alive and gives it a fresh lease. A late heartbeat is accepted as long as no other holder
-/// was given the seat. After a 403 the lease is not raised and not taken away: keep asking. The answer is 403 as long
-/// as the license gives no seat, also after the lease is over. After a 410 acquire again, unless `reason` is `kicked`.
+/// was given the seat. With a 403 the lease is neither extended nor ended, so the client should keep asking. The
+/// answer is 403 as long as the license gives no seat, also after the lease is over. After a 410 the client should
+/// acquire again, unless `reason` is `kicked`.
 #[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<HeartbeatBody>, security(("session" = [])),
     responses((status = 200, description = "The lease is raised", body = HeartbeatResponse<'_>),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),

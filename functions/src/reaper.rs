@@ -39,7 +39,7 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Reaper;
 /// What the reaper may touch.
 #[derive(Clone)]
 pub struct ReaperService {
-    /// The reaper's moves.
+    /// The reaper's operations.
     pub reaper: SeatReaper,
     /// Where shares and events go.
     pub publisher: Arc<dyn Publisher>,

@@ -1,14 +1,16 @@
-//! What people read when a change is refused: one sentence for each reason of [`ChangeRefusal`], and its HTTP status.
+//! What people read when a change is refused: one sentence for each reason of [`ChangeRefusal`], and its HTTP status;
+//! and what is wrong with a field that the records cannot read.
 
-use crate::{
-    admin::answer::{insufficient_role, not_found, version_mismatch},
-    edge::Problem,
-};
+use crate::edge::Problem;
 use license_core::{
     ProblemCode,
-    domain::trial::TrialLimit,
-    refusal::{ChangeError, ChangeRefusal},
+    domain::{
+        terms::{InvalidTerm, TermBound},
+        trial::TrialLimit,
+    },
+    refusal::{ChangeError, ChangeRefusal, PlanField, UnreadableText},
 };
+use std::str::FromStr;
 
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
@@ -29,31 +31,39 @@ fn problem(refusal: ChangeRefusal) -> Problem {
         Refusal::RoleTooLow(role) => insufficient_role(role.as_str()),
         Refusal::IdempotencyKeyReused => Problem::new(
             ProblemCode::IdempotencyKeyReused,
-            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing \
-             you want done.",
+            "This Idempotency-Key was sent with another request in the last 24 hours. Use a new key for each \
+                 request.",
         ),
         Refusal::LeaverKeepsTokens => Problem::invalid(
             "api_tokens",
-            "cannot be keep where you leave: the API tokens you made go with you, and somebody who stays makes others",
+            "must be revoke when you remove yourself: the API tokens that you made end when you leave",
         ),
         Refusal::UnknownLicenses => Problem::invalid("license_ids", "must name licenses of this organization"),
         Refusal::TokenEndsInPast => Problem::invalid("expires_at", "must be in the future"),
-        Refusal::UnknownPlan(field) => Problem::invalid(field, "is not a plan of this server"),
+        Refusal::UnknownPlan(field) => Problem::invalid(plan_field(field), "is not a plan of this server"),
         Refusal::UnknownProduct => Problem::invalid("product", "is not a product of this server"),
         Refusal::FeaturesTooLarge => Problem::invalid("features", "must be at most 3 KiB as JSON text"),
-        Refusal::InvalidTerms((field, problem)) => Problem::invalid(field, problem),
-        Refusal::SessionsOfValidKey => {
-            Problem::invalid("end_sessions", "must be false where the old key stays good for a while")
+        Refusal::InvalidTerms(why) => {
+            let (field, problem) = invalid_term(why);
+            Problem::invalid(field, problem)
         }
-        Refusal::UnknownErasure => Problem::invalid("cursor", "is not of an erasure of this that began today"),
+        Refusal::SessionsOfValidKey => {
+            Problem::invalid("end_sessions", "must be false where old_valid_for_in keeps the old key valid")
+        }
+        Refusal::UnknownErasure => Problem::invalid(
+            "cursor",
+            "must be the next_cursor of an erasure of the same \
+             person or machine that began today",
+        ),
         Refusal::OutcomeErased => conflict(
-            "This request was carried out, but what it was answered has been erased together with somebody whom \
-                it may have named. Look at what is there now, and draw a new key for anything else you want done.",
+            "This request was carried out, but its answer has been erased together with the data of somebody whom \
+                 it may have named. Read the present state, and use a new Idempotency-Key for anything else that \
+                 you want done.",
         ),
         Refusal::OutcomeUnreadable => conflict(
-            "This request was carried out, but what it was answered cannot be read: another version of the server \
-                kept it, or under a pepper that is no longer accepted. It is not carried out again. Look at what is \
-                there now, and draw a new key for anything else you want done.",
+            "This request was carried out, but its answer cannot be read: another version of the server kept it, or \
+                 it was sealed under a pepper that is no longer accepted. It is not carried out again. Read the \
+                 present state, and use a new Idempotency-Key for anything else that you want done.",
         ),
         Refusal::LastOwner => conflict(
             "This is the organization's only owner. Make somebody else an owner first; an organization always has \
@@ -64,55 +74,61 @@ fn problem(refusal: ChangeRefusal) -> Problem {
                 inviting them.",
         ),
         Refusal::TooManyInvitations => conflict(
-            "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days \
-                old.",
+            "A thousand invitations that you sent are open. Revoke some of them, or wait until they are accepted or \
+                 have expired.",
         ),
         Refusal::InvitationAccepted => {
             conflict("Somebody has joined with this invitation already. Remove the person instead.")
         }
         Refusal::InvitationForAnother => conflict(
-            "This invitation is for another address than the one you signed in with. Sign in with the address it \
-                was sent to, or ask for one to this address.",
+            "This invitation is for another address than the one that you signed in with. Sign in with the address \
+                 to which it was sent, or ask for an invitation to this address.",
         ),
         Refusal::InvitationUsed => {
-            conflict("This invitation was used already. Ask an admin of the organization for another.")
+            conflict("This invitation was used already. Ask an admin of the organization for another one.")
         }
-        Refusal::InvitationRevoked => {
-            conflict("This invitation was taken back, or replaced by a later one. Use the last one you were given.")
-        }
+        Refusal::InvitationRevoked => conflict(
+            "This invitation was revoked, or replaced by a later one. Use the latest invitation that you \
+                 were given.",
+        ),
         Refusal::InvitationExpired => {
-            conflict("This invitation is older than seven days. Ask an admin of the organization for another.")
+            conflict("This invitation is older than seven days. Ask an admin of the organization for another one.")
         }
         Refusal::InviterMayNot => conflict(
-            "Whoever sent this invitation may not invite anybody as this any more. Ask an admin of the \
-                organization for another.",
+            "The person who sent this invitation may not invite anybody with its role any more. Ask an admin of the \
+                 organization for another one.",
         ),
         Refusal::MemberAlready => conflict("You belong to this organization already. An admin can change your role."),
         Refusal::ProjectNameTaken => conflict(
-            "There is a project of this name already, perhaps an archived one; upper and lower case, accents \
-                composed or not, and blanks make no difference. Choose another name, or bring that one back.",
+            "A project of this name exists already; it may be archived. Names that differ only in upper and lower \
+                 case, in blanks or in how accents are composed count as the same. Choose another name, or restore \
+                 that project.",
         ),
         Refusal::TooManyTokens => {
-            conflict("Two hundred API tokens that you made are in force. Revoke those that nothing uses any more.")
+            conflict("Two hundred API tokens that you made are in force. Revoke those that are no longer used.")
         }
         Refusal::DefaultProductNeeded => conflict(
-            "A registration that names no product needs a default. Make another product the default first; this \
-                one then is it no more.",
+            "There must always be a default product, for registrations that name none. Make another product the \
+                 default first; this one then stops being the default.",
         ),
-        Refusal::LicenseRevoked => conflict("This license was revoked for good and changes no more. Make another one."),
+        Refusal::LicenseRevoked => conflict(
+            "This license was revoked for good and cannot be changed any more. Make \
+             another license.",
+        ),
         Refusal::TooManyKeys => conflict(
-            "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: \
-                rotate with old_valid_for_in 0.",
+            "Thirty-two earlier keys of this license are still valid. Wait until one of them has ended, or end all \
+                 of them: rotate with old_valid_for_in 0.",
         ),
         Refusal::SeatShared => conflict(
-            "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.",
+            "Processes of other people run on the same seat and would end too. Ask an admin to end the session.",
         ),
-        Refusal::ErasesThemselves => {
-            conflict("Nobody erases themselves, since this very act is written down with who did it. Ask a colleague.")
-        }
+        Refusal::ErasesThemselves => conflict(
+            "You cannot erase yourself, because the erasure is recorded with your name. Ask a colleague to \
+                 do it.",
+        ),
         Refusal::ErasesMember => conflict(
             "Somebody with this address belongs to the organization. Remove the person first (DELETE \
-                …/people/{person}), then erase them.",
+                 …/people/{person}), and then erase them.",
         ),
         Refusal::TrialLimitReached(limit) => conflict(no_trial(limit)),
     }
@@ -122,16 +138,62 @@ fn problem(refusal: ChangeRefusal) -> Problem {
 fn no_trial(limit: TrialLimit) -> &'static str {
     match limit {
         TrialLimit::Mailbox => {
-            "This mailbox has had its trial, by another way to sign in or another spelling of its address. \
-             Sign in as you did then, or ask the vendor for a license."
+            "A trial was already given to this mailbox, through another way to sign in or another spelling of its \
+                 address. Sign in as you did then, or ask the vendor for a license."
         }
         TrialLimit::Domain => {
-            "The mailboxes of your domain have had all the trials there are. Ask a colleague who has one to invite \
-             you, or the vendor for a license."
+            "The mailboxes of your domain have received all the trials that one domain is given. Ask a colleague \
+                 who has one to invite you, or ask the vendor for a license."
         }
         TrialLimit::Network => {
-            "Your network has had all the trials there are. Ask whoever has one there to invite you, or the vendor for \
-             a license."
+            "Your network has received all the trials that one network is given. Ask somebody there who has one to \
+                 invite you, or ask the vendor for a license."
         }
     }
+}
+
+/// The field that named a plan.
+fn plan_field(field: PlanField) -> &'static str {
+    match field {
+        PlanField::OfLicense => "plan",
+        PlanField::OfRegistrations => "registration_plan",
+    }
+}
+
+/// The field whose value contradicts the others, and what is wrong with it.
+pub(crate) fn invalid_term(why: InvalidTerm) -> (&'static str, &'static str) {
+    match why {
+        InvalidTerm::EndsBeforeItBegins(TermBound::Begin) => ("not_before", "must be before the end of the term"),
+        InvalidTerm::EndsBeforeItBegins(TermBound::End) => ("expires_at", "must be after the begin of the term"),
+        InvalidTerm::GraceWithoutHours => ("grace_hours", "must be at least 1 with the offline_policy grace"),
+        InvalidTerm::HoursWithoutGrace => ("grace_hours", "can be set only with the offline_policy grace"),
+    }
+}
+
+/// Reads a field as something of the records, or says what it must be.
+pub(crate) fn read<T: FromStr<Err = UnreadableText>>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|why| match why {
+        UnreadableText::PageCursor => "must be a next_cursor that an earlier page answered",
+        UnreadableText::ErasureCursor => "must be a next_cursor that an earlier request of this erasure answered",
+        UnreadableText::InvitationState => "must be open, accepted, revoked or expired",
+        UnreadableText::SubjectAddress => "must be 1 to 255 characters, none of them a control character",
+    })
+}
+
+/// 403 for a person whose role is not enough, with the role that is.
+pub(crate) fn insufficient_role(required: &'static str) -> Problem {
+    let detail = format!("This needs the role {required}. Ask somebody who has it.");
+    Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
+}
+
+/// Nothing of that id, or nothing the caller may see.
+pub(crate) fn not_found() -> Problem {
+    Problem::new(ProblemCode::NotFound, "Nothing with this id exists here, or you may not see it.")
+}
+
+/// The version that `If-Match` names is not the present one.
+pub(crate) fn version_mismatch() -> Problem {
+    let detail = "Somebody changed this since you read it, and nothing was written. Read it again, and send your \
+         edit with the new ETag.";
+    Problem::new(ProblemCode::PreconditionFailed, detail)
 }

@@ -99,7 +99,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     })
 }
 
-/// What a newcomer may wish for; both count only the first time.
+/// What a person who registers may ask for. The name and the product matter only the first time.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RegisterRequest, example = json!({"organization_name": "Engines Ltd"}))]
@@ -188,9 +188,10 @@ struct RegisteredLicense<'a> {
 
 /// Register
 ///
-/// The person of the ID token gets an organization, which they own, and its first license with its key. The identity
-/// provider must have verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what
-/// there is. With an `invitation` they join the organization that invited their address.
+/// The person of the ID token receives an organization, which they own, and its first license with its key. The
+/// identity provider must have verified the person's address. If the same person, by `iss` and `sub`, registers again,
+/// the answer is 200 with what exists already. With an `invitation` the person joins the organization that invited
+/// their address.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<RegisterBody>, security(("person" = [])),
     responses((status = 201, description = "Registered now", body = RegisterResponse<'_>),
               (status = 200, description = "Registered before", body = RegisterResponse<'_>),

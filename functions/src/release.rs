@@ -86,9 +86,10 @@ struct ReleaseResponse {
 
 /// Give a seat back
 ///
-/// Ends the session; the seat is free at once when it was the holder's last. A repeated request has the same answer.
-/// The answer for a session that had ended otherwise says when it ended, and for one that ended so long ago that it was
-/// forgotten it is 410. A release is never refused for the state of the license.
+/// Ends the session. If it was the holder's last session, the seat is free at once. A repeated request has the same
+/// answer. For a session that had ended in another way the answer says when it ended, and for a session that ended so
+/// long ago that the server has forgotten it the answer is 410. A release is never refused because of the state of the
+/// license.
 #[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<ReleaseBody>, security(("session" = [])),
     responses((status = 200, description = "The session is over", body = ReleaseResponse),
               (status = 410, description = "session_gone"),

@@ -94,8 +94,8 @@ async fn signer(
     Ok(LeaseSigner::new(root, settings, clock))
 }
 
-/// The moves of clients, as the service's role. `peppers` where they are shown license keys.
-pub(crate) async fn moves(
+/// The operations of clients, as the service's role. `peppers` where they are shown license keys.
+pub(crate) async fn operations(
     config: SessionConfig,
     peppers: Option<KeyRing>,
     rates: PoolRates,
@@ -112,7 +112,7 @@ pub(crate) async fn moves(
     Ok(SeatProtocol::new(seats, records, signer, settings))
 }
 
-/// What a service of the client moves needs in order to answer.
-pub(crate) fn checks(moves: &SeatProtocol) -> Vec<StoreCheck> {
-    vec![StoreCheck::of_seats(moves.seats().clone()), StoreCheck::of_records(moves.records().clone())]
+/// What a service of the operations of clients needs in order to answer.
+pub(crate) fn checks(operations: &SeatProtocol) -> Vec<StoreCheck> {
+    vec![StoreCheck::of_seats(operations.seats().clone()), StoreCheck::of_records(operations.records().clone())]
 }

@@ -97,8 +97,25 @@ pub struct TermsEdit {
     pub hide_holders: Option<bool>,
 }
 
-/// The name of a field whose value contradicts the others, and a text that says what is wrong with it.
-pub type InvalidTerm = (&'static str, &'static str);
+/// Why the terms of a license or of a plan contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidTerm {
+    /// The term would end before it begins; this end of it was edited.
+    EndsBeforeItBegins(TermBound),
+    /// The offline policy is `grace`, and there are no hours of grace.
+    GraceWithoutHours,
+    /// There are hours of grace, and the offline policy is another one.
+    HoursWithoutGrace,
+}
+
+/// One of the two times of a license's term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermBound {
+    /// `not_before`.
+    Begin,
+    /// `expires_at`.
+    End,
+}
 
 impl PlanTerms {
     /// The terms of a license that is made from this plan; `plan` is the name of the plan. The term has no begin and no
@@ -152,8 +169,8 @@ impl LicenseTerms {
         };
         match (after.not_before, after.expires_at) {
             (Some(begin), Some(end)) if end <= begin => {
-                let field = if edit.expires_at.is_some() { "expires_at" } else { "not_before" };
-                Err((field, "the term would end before it begins"))
+                let edited = if edit.expires_at.is_some() { TermBound::End } else { TermBound::Begin };
+                Err(InvalidTerm::EndsBeforeItBegins(edited))
             }
             _ => Ok(after),
         }
@@ -185,10 +202,8 @@ impl HolderPolicies {
 /// [`InvalidTerm`] if it is not.
 pub fn check_grace_hours(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
     match (policy, hours) {
-        (OfflinePolicy::Grace, 0) => Err(("grace_hours", "must be at least 1 with the offline_policy grace")),
-        (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => {
-            Err(("grace_hours", "counts only with the offline_policy grace"))
-        }
+        (OfflinePolicy::Grace, 0) => Err(InvalidTerm::GraceWithoutHours),
+        (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => Err(InvalidTerm::HoursWithoutGrace),
         _ => Ok(()),
     }
 }
@@ -265,15 +280,18 @@ mod tests {
         assert_eq!(terms.clone().with_edit(&TermsEdit::default()), Ok(terms.clone()));
         let online = TermsEdit { offline_policy: Some(OfflinePolicy::None), ..TermsEdit::default() };
         assert_eq!(terms.clone().with_edit(&online).unwrap().policies.grace_hours, 0);
-        for (edit, field) in [
-            (TermsEdit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
-            (TermsEdit { grace_hours: Some(0), ..TermsEdit::default() }, "grace_hours"),
-            (TermsEdit { expires_at: Some(Some(at(100))), ..TermsEdit::default() }, "expires_at"),
+        for (edit, why) in [
+            (TermsEdit { grace_hours: Some(1), ..online.clone() }, InvalidTerm::HoursWithoutGrace),
+            (TermsEdit { grace_hours: Some(0), ..TermsEdit::default() }, InvalidTerm::GraceWithoutHours),
+            (
+                TermsEdit { expires_at: Some(Some(at(100))), ..TermsEdit::default() },
+                InvalidTerm::EndsBeforeItBegins(TermBound::End),
+            ),
         ] {
-            assert_eq!(terms.clone().with_edit(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
+            assert_eq!(terms.clone().with_edit(&edit), Err(why), "{edit:?}");
         }
         let ends = LicenseTerms { expires_at: Some(at(200)), ..terms };
         let late = TermsEdit { not_before: Some(Some(at(300))), ..TermsEdit::default() };
-        assert_eq!(ends.with_edit(&late).map_err(|(field, _)| field), Err("not_before"));
+        assert_eq!(ends.with_edit(&late), Err(InvalidTerm::EndsBeforeItBegins(TermBound::Begin)));
     }
 }

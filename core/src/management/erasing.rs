@@ -126,7 +126,7 @@ impl SeatManagement {
     ) -> ChangeResult<ErasureReport> {
         self.records
             .change(caller, async |change| {
-                change.is_audited();
+                change.mark_audited();
                 if report.next.is_none() && known.hw.is_none() {
                     match change.erase_people(report.id, known).await? {
                         Some(people) => report.people = people,

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     domain::terms::PlanTerms,
     records::{Caller, PlanRow, ProductRow, ProductSettings},
-    refusal::{ChangeRefusal, ChangeResult},
+    refusal::{ChangeRefusal, ChangeResult, PlanField},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -79,7 +79,7 @@ impl Management {
                     _ => {}
                 }
                 if change.plan(&product.registration_plan).await?.is_none() {
-                    return Err(ChangeRefusal::UnknownPlan("registration_plan").into());
+                    return Err(ChangeRefusal::UnknownPlan(PlanField::OfRegistrations).into());
                 }
                 if product.is_default {
                     change.unset_other_defaults(name).await?;

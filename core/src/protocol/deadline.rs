@@ -3,7 +3,7 @@
 use crate::{Error, Result, domain::lease::LeaseTiming, error::StoreName};
 use std::time::{Duration, Instant};
 
-/// Until when a move may be asked again.
+/// Until when an operation may be asked again.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline(Instant);
 

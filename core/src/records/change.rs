@@ -210,15 +210,16 @@ impl<'a> AuditedChange<'a> {
     }
 
     /// Writes an event into the outbox, for subscribers outside: of a kind that the database lets people's changes
-    /// write (`migrations/0250_tell.sql`). The payload holds no secret either.
+    /// write (`migrations/0250_write_event.sql`). The payload holds no secret either.
     pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<()> {
-        let statement = sqlx::query("select tell($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
+        let statement =
+            sqlx::query("select write_event($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
         statement.execute(&mut *self.transaction).await?;
         Ok(())
     }
 
     /// Says that this transaction or another one of the same request has written the entry of the audit log.
-    pub(crate) fn is_audited(&mut self) {
+    pub(crate) fn mark_audited(&mut self) {
         self.is_audited = true;
     }
 

@@ -16,9 +16,10 @@ use super::{
 use crate::{
     Result,
     domain::{
-        id::{Hw, InvalidText, TenantId},
+        id::{Hw, TenantId},
         secret::{self, KeyRing},
     },
+    refusal::UnreadableText,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -125,16 +126,16 @@ impl std::fmt::Display for ErasureCursor {
 }
 
 impl FromStr for ErasureCursor {
-    type Err = InvalidText;
+    type Err = UnreadableText;
 
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+    fn from_str(text: &str) -> std::result::Result<Self, UnreadableText> {
         let read = || {
             let bytes: [u8; 34] = secret::from_base64url(text)?.try_into().ok()?;
             let id = |at: usize| Uuid::from_slice(&bytes[at..at + 16]).ok();
             let stage = *STAGES.get(usize::from(bytes[0]))?;
             Some(Self { stage, key: bytes[1], erasure: id(2)?, after: id(18)? })
         };
-        read().ok_or(InvalidText("must be a next_cursor that an earlier request of this erasure answered"))
+        read().ok_or(UnreadableText::ErasureCursor)
     }
 }
 
@@ -147,7 +148,7 @@ impl AuditedChange<'_> {
         target: String,
         peppers: &KeyRing,
     ) -> Result<Uuid> {
-        self.is_audited();
+        self.mark_audited();
         if let Some(begun) = self.begun() {
             return Ok(begun);
         }

@@ -14,6 +14,7 @@ use crate::{
         id::{InvalidText, TenantId, UserId, draw_uuid},
         opaque::OpaqueSecret,
     },
+    refusal::UnreadableText,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
@@ -83,10 +84,10 @@ impl InvitationState {
 }
 
 impl FromStr for InvitationState {
-    type Err = InvalidText;
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+    type Err = UnreadableText;
+    fn from_str(text: &str) -> std::result::Result<Self, UnreadableText> {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or(InvalidText("must be open, accepted, revoked or expired"))
+        found.ok_or(UnreadableText::InvitationState)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pages of long lists: a page costs the same wherever it is, since it begins where the one before it ended.
 
-use crate::{Error, Result, domain::id::InvalidText};
+use crate::{Error, Result, refusal::UnreadableText};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
@@ -26,12 +26,10 @@ impl std::fmt::Display for PageCursor {
 }
 
 impl FromStr for PageCursor {
-    type Err = InvalidText;
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+    type Err = UnreadableText;
+    fn from_str(text: &str) -> std::result::Result<Self, UnreadableText> {
         let bytes = crate::domain::secret::from_base64url(text).and_then(|bytes| bytes.try_into().ok());
-        bytes
-            .map(|bytes| Self(Uuid::from_bytes(bytes)))
-            .ok_or(InvalidText("must be a next_cursor that an earlier page answered"))
+        bytes.map(|bytes| Self(Uuid::from_bytes(bytes))).ok_or(UnreadableText::PageCursor)
     }
 }
 

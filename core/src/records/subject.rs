@@ -5,10 +5,11 @@ use crate::{
     Result,
     domain::{
         email,
-        id::{Hw, InvalidText, TenantId},
+        id::{Hw, TenantId},
         name,
         secret::{self, KeyRing},
     },
+    refusal::UnreadableText,
 };
 use sqlx::{PgConnection, Row};
 use std::str::FromStr;
@@ -35,16 +36,12 @@ impl SubjectAddress {
 }
 
 impl FromStr for SubjectAddress {
-    type Err = InvalidText;
+    type Err = UnreadableText;
 
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+    fn from_str(text: &str) -> std::result::Result<Self, UnreadableText> {
         let address = Self::folded(text);
         let fits = (1..=255).contains(&address.0.chars().count()) && !address.0.chars().any(char::is_control);
-        if fits {
-            Ok(address)
-        } else {
-            Err(InvalidText("must be 1 to 255 characters, none of them a control character"))
-        }
+        if fits { Ok(address) } else { Err(UnreadableText::SubjectAddress) }
     }
 }
 

@@ -7,9 +7,10 @@ use super::{
 use crate::{
     Error, Result,
     domain::{
-        id::{InvalidText, TenantId},
+        id::TenantId,
         secret::{self, KeyRing},
     },
+    refusal::UnreadableText,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::{collections::HashSet, str::FromStr};
@@ -32,16 +33,16 @@ impl std::fmt::Display for ChainCursor {
 }
 
 impl FromStr for ChainCursor {
-    type Err = InvalidText;
+    type Err = UnreadableText;
 
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+    fn from_str(text: &str) -> std::result::Result<Self, UnreadableText> {
         let read = || {
             let bytes = secret::from_base64url(text)?;
             let (seq, hash) = bytes.split_at_checked(8)?;
             let seq = i64::from_be_bytes(seq.try_into().ok()?);
             (seq >= 0).then(|| Self(ChainHead { seq, hash: hash.to_vec() }))
         };
-        read().ok_or(InvalidText("must be a next_cursor that an earlier page answered"))
+        read().ok_or(UnreadableText::PageCursor)
     }
 }
 

@@ -88,7 +88,7 @@ fn hashed(text: &str) -> String {
 
 fn rate_decision(mut reply: ScriptReply) -> Result<RateDecision> {
     match reply.word() {
-        "TURN" => Ok(RateDecision::Allowed { left: reply.take()? }),
+        "TAKEN" => Ok(RateDecision::Allowed { left: reply.take()? }),
         "WAIT" => Ok(RateDecision::Wait(reply.take()?)),
         _ => Err(reply.unknown()),
     }

@@ -11,9 +11,9 @@
 --   remembered   for how many ms a try is remembered that is not repeated
 --   repeatable   for how many ms a try may be repeated before it takes a token again
 -- Answers:
---   AGAIN      it was tried before, and no token was taken
---   TURN left  a token was taken, and so many are left
---   WAIT ms    no token is left, and the next one comes in so many ms
+--   AGAIN       it was tried before, and no token was taken
+--   TAKEN left  a token was taken, and so many are left
+--   WAIT ms     no token is left, and the next one comes in so many ms
 local limit_key, tried_key = unpack(KEYS, 1, 2)
 local interval, burst, remembered, repeatable = unpack(ARGV, 2, 5)
 local since, known_until = (redis.call('GET', tried_key) or ''):match('^(%d+) (%d+)$')
@@ -24,4 +24,4 @@ if wait > 0 then return {'WAIT', wait} end
 local times = string.format('%.0f %.0f', is_known and since or redis_time, redis_time + remembered)
 redis.call('SET', tried_key, times, 'PX', remembered)
 if is_known then return {'AGAIN'} end
-return {'TURN', left}
+return {'TAKEN', left}

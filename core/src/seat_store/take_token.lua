@@ -5,10 +5,10 @@
 --   interval  ms after which a token is regained
 --   burst     how many tokens there are at most
 -- Answers:
---   TURN left  a token was taken, and so many are left
---   WAIT ms    no token is left, and the next one comes in so many ms
+--   TAKEN left  a token was taken, and so many are left
+--   WAIT ms     no token is left, and the next one comes in so many ms
 local limit_key = unpack(KEYS, 1, 1)
 local interval, burst = unpack(ARGV, 2, 3)
 local wait, left = take_token(limit_key, redis_time, tonumber(interval), tonumber(burst))
 if wait > 0 then return {'WAIT', wait} end
-return {'TURN', left}
+return {'TAKEN', left}

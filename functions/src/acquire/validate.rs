@@ -104,8 +104,8 @@ struct RefusingLicense<'a> {
 
 /// Look at a license
 ///
-/// What an acquire would answer; no seat is taken. A license that gives no seat is an answer here and no error. The
-/// product is not compared, and answers are not signed.
+/// Answers what an acquire would answer, and takes no seat. A license that gives no seat is an answer here and not an
+/// error. The product is not compared, and answers are not signed.
 #[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
     responses((status = 200, description = "The license", body = ValidateResponse<'_>),
               (status = 401, description = "license_key_invalid"),

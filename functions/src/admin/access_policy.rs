@@ -79,9 +79,10 @@ pub(super) struct PutStepUp {
 
 /// Replace the access policy
 ///
-/// It holds from the next request on, for everybody of the organization. Whoever sets it must have signed in as it
-/// demands, so that nobody shuts themselves out with a word that their identity provider never says; the vendor's staff
-/// need not, and can take it away again. API tokens are not asked to sign in.
+/// The policy applies from the next request on, to every person of the organization. The person who sets it must have
+/// signed in as it demands, so that nobody locks themselves out with a word that their identity provider never uses.
+/// The vendor's staff need not have signed in so, and can remove the policy again. API tokens are not asked to sign
+/// in.
 #[utoipa::path(put, path = "/api/v1/organizations/{organization}/access-policy", tag = "Organizations", request_body = PutAccessPolicy,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed the organization since")),
     responses((status = 200, description = "The policy as it is now", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version"))),

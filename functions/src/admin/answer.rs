@@ -1,13 +1,17 @@
 //! What the operations of the management API have in common: versions and pages.
 
-use crate::edge::{FieldChecks, Problem};
+pub(super) use crate::refusals::{insufficient_role, not_found};
+
+use crate::{
+    edge::{FieldChecks, Problem},
+    refusals::{read, version_mismatch},
+};
 use axum::{
     extract::{FromRequestParts, RawPathParams},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
-    ProblemCode,
     domain::id::InvalidText,
     records::{ListedRows, PageCursor, PageRequest},
 };
@@ -17,24 +21,6 @@ use utoipa::ToSchema;
 
 /// The longest page.
 const MAX_LIMIT: u8 = 100;
-
-/// 403 for a person whose role is not enough, with the role that is.
-pub(crate) fn insufficient_role(required: &'static str) -> Problem {
-    let detail = format!("This needs the role {required}. Ask somebody who has it.");
-    Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
-}
-
-/// Nothing of that id, or nothing the caller may see.
-pub(crate) fn not_found() -> Problem {
-    Problem::new(ProblemCode::NotFound, "There is nothing of this id here, or nothing that you may see.")
-}
-
-/// The version that `If-Match` names is not the present one.
-pub(crate) fn version_mismatch() -> Problem {
-    let detail = "Somebody changed it since you read it, and nothing was written. \
-        Read it again and send your edit with its new ETag.";
-    Problem::new(ProblemCode::PreconditionFailed, detail)
-}
 
 /// A body that says nothing.
 #[derive(Deserialize)]
@@ -91,7 +77,7 @@ pub(super) fn page(fields: &mut FieldChecks, limit: Option<&str>, cursor: Option
         let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
         limit.ok_or(InvalidText("must be a whole number from 1 to 100"))
     });
-    let after = fields.optional("cursor", cursor, str::parse::<PageCursor>);
+    let after = fields.optional("cursor", cursor, read::<PageCursor>);
     PageRequest { after, limit: limit.unwrap_or(PageRequest::FIRST.limit) }
 }
 

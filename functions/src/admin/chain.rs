@@ -2,6 +2,7 @@
 
 use super::{AdminService, callers::OrganizationCaller, filters::ListFilters};
 use crate::edge::{Problem, QueryParameters};
+use crate::refusals::read;
 use axum::extract::State;
 use license_core::records::{self, ChainCursor, ChainHead};
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,7 @@ impl VerifyQuery {
             (None, Some(_)) => filters.wrong("seq", "is missing beside hash: send both of one head"),
             _ => {}
         }
-        let cursor = filters.read("cursor", self.cursor.as_ref(), str::parse::<ChainCursor>);
+        let cursor = filters.read("cursor", self.cursor.as_ref(), read::<ChainCursor>);
         let known = seq.zip(hash).map(|(seq, hash)| ChainHead { seq, hash });
         filters.check((known, cursor))
     }
@@ -107,8 +108,8 @@ impl VerifyQuery {
 
 /// Verify the audit log
 ///
-/// Looks through up to 5,000 entries for any that was changed, taken out, put in or moved since it was written, by
-/// whomever, the owner of the database included. Follow `next_cursor` to the end of the log.
+/// Checks up to 5,000 entries for any that was changed, removed, inserted or moved since it was written, even by the
+/// owner of the database. Follow `next_cursor` to the end of the log.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/verify", tag = "Audit log", params(VerifyQuery),
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(
@@ -227,9 +228,9 @@ pub(super) struct ExportQuery {
 
 /// Export the audit log
 ///
-/// Every entry, the oldest first, with its place, salt, hashes and seal: what it takes to check the log without this
-/// server, with the procedure and the script of docs/API.md. An export that somebody kept shows whether the log was
-/// written anew since.
+/// Every entry, the oldest first, with its place, salt, hashes and seal. With these, the log can be checked without
+/// this server, by the procedure and the script of docs/API.md. An export that was kept shows whether the log was
+/// rewritten since.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/export", tag = "Audit log", params(ExportQuery),
     responses((status = 200, description = "A stretch of the log", body = AuditExport)))]
 pub(super) async fn export_audit_log(
@@ -242,7 +243,7 @@ pub(super) async fn export_audit_log(
         let limit = text.parse().ok().filter(|limit| (1..=EXPORTED).contains(limit));
         limit.ok_or("must be a whole number from 1 to 500")
     });
-    let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
+    let cursor = filters.read("cursor", query.cursor.as_ref(), read::<ChainCursor>);
     let (limit, cursor) = filters.check((limit, cursor))?;
     let it = service.records.export_audit_log(caller.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
     Ok(axum::Json(AuditExport {

@@ -59,7 +59,7 @@ pub(super) async fn authenticate(
             PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
             PresentedToken::Elsewhere(id) => {
                 tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
-                Err(elsewhere("This API token is good", "Use it from there, or make another token.", from))
+                Err(elsewhere("This API token may be used", "Use it from there, or make another token.", from))
             }
         };
     }
@@ -79,7 +79,7 @@ pub(super) async fn authenticate(
     }
     if !service.staff_rules.admit(from) {
         tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
-        return Err(elsewhere("Staff is let in", "Come from there.", from));
+        return Err(elsewhere("Staff may sign in", "Use one of these networks.", from));
     }
     Ok(VerifiedCredential::Staff(claims))
 }
@@ -104,7 +104,7 @@ pub(crate) fn token_rejected(why: TokenRejected) -> Problem {
 
 /// 403 for a credential that is good, from somewhere else. The networks themselves are not told.
 fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
-    let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
+    let said = |from: &str| format!("{what} from certain networks only, and the request came from {from}. {advice}");
     match from {
         Some(from) => {
             Problem::new(ProblemCode::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string())
@@ -115,7 +115,7 @@ fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
 
 /// 401 for whatever names no API token that is in force.
 pub(super) fn bad_token() -> Problem {
-    Problem::token_invalid("No API token like this is in force: unknown, revoked or past its end.")
+    Problem::token_invalid("This API token is not valid: it is unknown, was revoked or has ended.")
 }
 
 /// Refuses a token that was issued before the time from which on tokens must be.

@@ -2,6 +2,7 @@
 
 use super::{AdminService, callers::OrganizationCaller};
 use crate::edge::{FieldChecks, JsonBody, Problem};
+use crate::refusals::read;
 use axum::extract::State;
 use license_core::records::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};
 use serde::{Deserialize, Serialize};
@@ -69,10 +70,11 @@ impl From<ErasureReport> for Erasure {
 
 /// Erase a person or a machine
 ///
-/// Blanks names, addresses and labels of theirs wherever the organization has them: sessions, events, the audit log,
-/// people who left, invitations and API tokens. Ids, times and counts stay, and whoever holds a seat goes on holding
-/// it. Somebody who belongs is removed first. What is too much for one request is gone on with: until `next_cursor` is
-/// null, send it as `cursor`, with a new `Idempotency-Key` if any. Erasing again what is erased changes nothing.
+/// Blanks names, addresses and labels of the person or machine wherever the organization has them: in sessions,
+/// events, the audit log, people who left, invitations and API tokens. Ids, times and counts stay, and a holder of a
+/// seat keeps it. A person who belongs to the organization must be removed first. An erasure that is too large for one
+/// request is continued: send `next_cursor` as `cursor` until it is null, with a new `Idempotency-Key` if any. Erasing
+/// again what is erased changes nothing.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/erasures", tag = "Erasures", request_body = NewErasure,
     responses((status = 200, description = "What was blanked", body = Erasure),
               (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),
@@ -83,10 +85,9 @@ pub(super) async fn erase(
     JsonBody(body): JsonBody<NewErasure>,
 ) -> Result<axum::Json<Erasure>, Problem> {
     let mut fields = FieldChecks::new();
-    let person =
-        fields.optional("person", body.person.as_deref(), str::parse::<SubjectAddress>).map(ErasureSubject::Person);
+    let person = fields.optional("person", body.person.as_deref(), read::<SubjectAddress>).map(ErasureSubject::Person);
     let machine = fields.optional("machine", body.machine.as_deref(), str::parse).map(ErasureSubject::Machine);
-    let cursor = fields.optional("cursor", body.cursor.as_deref(), str::parse::<ErasureCursor>);
+    let cursor = fields.optional("cursor", body.cursor.as_deref(), read::<ErasureCursor>);
     match (&body.person, &body.machine) {
         (None, None) => {
             fields.wrong("person", "is missing; send the address of a person, or the public hash of a machine")

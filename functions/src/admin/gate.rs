@@ -114,7 +114,10 @@ fn called(rule: &AccessRule) -> String {
 }
 
 fn no_organization() -> Problem {
-    Problem::new(ProblemCode::NotFound, "You belong to no organization of this id. GET /api/v1/me lists yours.")
+    Problem::new(
+        ProblemCode::NotFound,
+        "You do not belong to an organization with this id. GET /api/v1/me lists yours.",
+    )
 }
 
 fn email(claims: &VerifiedClaims) -> String {
@@ -157,7 +160,7 @@ async fn principal(
                 .records
                 .organization(tenant)
                 .await?
-                .ok_or_else(|| Problem::new(ProblemCode::NotFound, "There is no organization of this id."))?;
+                .ok_or_else(|| Problem::new(ProblemCode::NotFound, "There is no organization with this id."))?;
             let email = email(&claims);
             Ok(Principal::Staff { subject: claims.subject, email })
         }

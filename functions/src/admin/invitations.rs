@@ -7,6 +7,7 @@ use super::{
     filters::ListFilters,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
+use crate::refusals::read;
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
@@ -112,7 +113,7 @@ pub(super) async fn list_invitations(
     QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
     let mut filters = ListFilters::new();
-    let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
+    let which = filters.read("state", query.state.as_ref(), read::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
     Ok(ListOf::new(service.records.invitations(caller.tenant, which, page).await?, Invitation::from))
@@ -145,9 +146,10 @@ pub(super) struct InviteBody {
 
 /// Invite a person
 ///
-/// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days,
-/// once, and only for whoever signs in with that address. Inviting an address again takes the earlier invitation back.
-/// Only an owner invites owners. It is good only as long as whoever sent it may still give that role.
+/// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. The invitation is valid for
+/// seven days, for one use, and only for a person who signs in with that address. Inviting an address again revokes
+/// the earlier invitation. Only an owner can invite owners. The invitation is valid only as long as the person who
+/// sent it may still give that role.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = InviteBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
@@ -169,8 +171,8 @@ pub(super) async fn invite_person(
 
 /// Revoke an invitation
 ///
-/// Nobody can join with it any more. One that is over already stays as it is. Only an owner revokes an owner's
-/// invitation.
+/// Nobody can join with the invitation any more. An invitation that is over already stays unchanged. Only an owner can
+/// revoke an owner's invitation.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
     responses((status = 204, description = "Nobody can join with it"),
               (status = 409, description = "conflict: somebody joined with it already")))]

@@ -25,8 +25,9 @@ const MAX_OLD_KEY: u32 = 30 * 86_400;
 
 /// Suspend a license
 ///
-/// No seat for anybody from now on; every client is told at its next heartbeat. Who keeps asking goes on if it is
-/// resumed within the lease. One that is suspended already is answered as it is.
+/// From now on the license gives no seat, and every client is told at its next heartbeat. A client that keeps asking
+/// keeps its session if the license is resumed before its lease ends. A license that is suspended already is answered
+/// unchanged.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/suspend", tag = "Licenses",
     responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
@@ -41,7 +42,7 @@ pub(super) async fn suspend_license(
 
 /// Resume a license
 ///
-/// One that is active already is answered as it is.
+/// A license that is active already is answered unchanged.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/resume", tag = "Licenses",
     responses((status = 200, description = "The license, active", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
@@ -56,7 +57,8 @@ pub(super) async fn resume_license(
 
 /// Revoke a license
 ///
-/// For good: it gives no seat any more and changes no more. One that is revoked already is answered as it is.
+/// Revoking is final: the license gives no seat any more, and it cannot be changed any more. A license that is revoked
+/// already is answered unchanged.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/revoke", tag = "Licenses",
     responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn revoke_license(
@@ -116,10 +118,10 @@ pub(super) struct NewKey {
 
 /// Give a license a new key
 ///
-/// Sessions go on unless `end_sessions` says otherwise; who starts anew needs a key that is good. Keys of earlier
-/// rotations end no later than they were to. With `end_sessions` a seat that carries only such sessions is taken away
-/// as by ending one of them, and waits for a lease. What cannot be ended within about two seconds is left:
-/// `sessions_remaining` says how many.
+/// Sessions go on unless `end_sessions` is true; a process that starts anew needs a valid key. Keys of earlier
+/// rotations end no later than before. With `end_sessions`, a seat that carries only sessions of earlier keys is taken
+/// away, as by ending one of them, and waits for one lease. Sessions that cannot be ended within about two seconds go
+/// on, and `sessions_remaining` counts them.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", tag = "Licenses", request_body = Option<RotateKey>,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 200, description = "The new key", body = NewKey),

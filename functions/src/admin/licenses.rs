@@ -105,7 +105,7 @@ pub(super) async fn list_licenses(
 
 /// Read a license
 ///
-/// With the seats held of each pool at this moment, which its `ETag` does not cover.
+/// The answer includes how many seats of each pool are held at this moment, which the `ETag` does not cover.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses",
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(
@@ -133,8 +133,8 @@ pub(super) struct NewLicenseKey {
 
 /// Make a license
 ///
-/// For this organization, from a plan. The answer alone shows its key; the same request with the same Idempotency-Key
-/// is shown it again.
+/// Makes a license for this organization from a plan. The key is shown in this answer alone; the same request with the
+/// same Idempotency-Key shows it again.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", request_body = CreateLicense,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
@@ -158,8 +158,8 @@ pub(super) async fn create_license(
 
 /// Change a license
 ///
-/// The next acquire goes by it, and every client hears of it at its next heartbeat. A change to what is already so
-/// writes nothing.
+/// The next acquire uses the new terms, and every client is told of them at its next heartbeat. An edit that changes
+/// nothing writes nothing.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses", request_body = EditLicense,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The license as it is now", body = License, headers(("ETag" = String, description = "Its version"))),

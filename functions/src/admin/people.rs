@@ -188,9 +188,9 @@ pub(super) struct EditPerson {
 
 /// Change a person's role
 ///
-/// Only an owner makes owners or changes what an owner is. The last owner stays one. Open invitations of theirs to
-/// roles that they may not give any more are revoked with it. API tokens they made are listed, and revoked with
-/// `"api_tokens": "revoke"`.
+/// Only an owner can make somebody an owner or change the role of an owner. The last owner stays an owner. Open
+/// invitations that the person sent for roles which they may no longer give are revoked as well. API tokens that they
+/// made are listed, and are revoked with `"api_tokens": "revoke"`.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", request_body = EditPerson,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The person as they are now", body = EditedPerson, headers(("ETag" = String, description = "Its version"))),
@@ -216,18 +216,18 @@ pub(super) async fn edit_person(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RemovalQuery {
-    /// What becomes of the API tokens they made: `revoke`, or `keep`, by which whoever removes them answers for them.
-    /// Where it is said, the answer is 200 and says what was revoked; where it is not, they are revoked and the answer
-    /// is 204.
+    /// What becomes of the API tokens that they made: `revoke`, or `keep`, by which the person who removes them
+    /// becomes responsible for the tokens. If the parameter is given, the answer is 200 and lists what was revoked; if
+    /// it is not, the tokens are revoked and the answer is 204.
     #[param(value_type = Option<String>)]
     api_tokens: Option<String>,
 }
 
 /// Remove a person
 ///
-/// Everybody may remove themselves, which is leaving; others need the role admin, and for an owner the role owner. The
-/// last owner stays. With them go their open invitations, those to their own address, and the API tokens they made,
-/// unless those are kept.
+/// Every person may remove themselves, which means that they leave. To remove somebody else needs the role admin, and
+/// to remove an owner needs the role owner. The last owner cannot be removed. The person's open invitations, the
+/// invitations to their address, and the API tokens that they made are revoked as well, unless the tokens are kept.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", params(RemovalQuery),
     responses((status = 200, description = "No longer one of its people, and what was revoked with \
         them", body = DelegatedAccessView),

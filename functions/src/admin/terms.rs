@@ -1,6 +1,7 @@
 //! What requests say of the terms of licenses and plans, read field by field so that one answer names all that are
 //! wrong.
 
+use crate::refusals::invalid_term;
 use crate::{
     edge::names,
     edge::{FieldChecks, Problem},
@@ -195,7 +196,12 @@ impl PutPlan {
         let read = |given: &Option<Value>, value: bool| given.is_none() || value;
         if read(&self.offline_policy, policy.is_some()) && read(&self.grace_hours, hours.is_some()) {
             let checked = check_grace_hours(policy.unwrap_or(OfflinePolicy::None), hours.unwrap_or(0));
-            checked.map_err(|(field, problem)| fields.wrong(field, problem)).ok();
+            checked
+                .map_err(|why| {
+                    let (field, problem) = invalid_term(why);
+                    fields.wrong(field, problem);
+                })
+                .ok();
         }
         let after =
             fields.optional("grace_after_heartbeats", self.grace_after_heartbeats.as_ref(), whole(0, MAX_HEARTBEATS));

@@ -133,9 +133,9 @@ const MOST_NETWORKS: usize = 50;
 
 /// Make an API token
 ///
-/// The answer shows the token's secret once. It acts for the organization, as far as its scopes go, until it is revoked
-/// or ends. When whoever made it is removed it is revoked with them, unless whoever removes them keeps it. No API token
-/// can make another.
+/// The answer shows the token's secret once. The token acts for the organization, within its scopes, until it is
+/// revoked or ends. When the person who made it is removed, it is revoked as well, unless the person who removes them
+/// keeps it. An API token cannot make another one.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", request_body = CreateApiToken,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken),
@@ -195,7 +195,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
 
 /// Revoke an API token
 ///
-/// It is refused from the next request on. One that was revoked already stays as it is.
+/// The API token is refused from the next request on. A token that was revoked already stays unchanged.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 204, description = "It opens nothing any more")))]
 pub(super) async fn revoke_api_token(

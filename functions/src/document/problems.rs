@@ -163,7 +163,7 @@ fn caller_sample(code: ProblemCode) -> Option<ProblemSample> {
             ("No API token may do this: sign in yourself.", json!({"required": "person"}))
         }
         ProblemCode::AddressNotAllowed => (
-            "This API token is good from certain networks alone, and the request came from 198.51.100.7. \
+            "This API token may be used from certain networks only, and the request came from 198.51.100.7. \
              Use it from there, or make another token.",
             json!({"address": "198.51.100.7"}),
         ),
@@ -177,7 +177,7 @@ fn request_sample(code: ProblemCode) -> Option<ProblemSample> {
         ProblemCode::InvalidRequest => {
             ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]}))
         }
-        ProblemCode::NotFound => ("There is nothing of this id here, or nothing that you may see.", json!({})),
+        ProblemCode::NotFound => ("Nothing with this id exists here, or you may not see it.", json!({})),
         ProblemCode::MethodNotAllowed => ("The path exists, but not for this method; see the Allow header.", json!({})),
         ProblemCode::RequestTimeout => {
             ("The whole body had not arrived after 10 s, and nothing was done. Send the request again.", json!({}))
@@ -190,13 +190,13 @@ fn request_sample(code: ProblemCode) -> Option<ProblemSample> {
             json!({}),
         ),
         ProblemCode::PreconditionFailed => (
-            "Somebody changed it since you read it, and nothing was written. \
-             Read it again and send your edit with its new ETag.",
+            "Somebody changed this since you read it, and nothing was written. \
+             Read it again, and send your edit with the new ETag.",
             json!({}),
         ),
         ProblemCode::IdempotencyKeyReused => (
             "This Idempotency-Key was sent with another request in the last 24 hours. \
-             Draw a new key for each thing you want done.",
+             Use a new key for each request.",
             json!({}),
         ),
         ProblemCode::Conflict => {

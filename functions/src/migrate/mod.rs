@@ -243,7 +243,7 @@ async fn after_restore(report: &Report, force: bool) -> Result<Exit, Failure> {
         schema.no_service_is_connected().await?;
     }
     // A database that is none of ours must not cost Redis its copies.
-    schema.is_there().await?;
+    schema.require_schema().await?;
     // From here to the end of the transaction no service gives a seat, not one either that has no connection now.
     schema.hold_pools().await?;
     emptied(&seats, config.patience).await?;

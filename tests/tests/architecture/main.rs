@@ -8,6 +8,7 @@ mod causes;
 mod diagram;
 mod outer;
 mod paths;
+mod reasons;
 mod statements;
 
 use std::{

@@ -57,7 +57,7 @@ const ROOMS: [OuterRoom; 20] = [
     // The management API changes nothing but by `management`, and never asks Redis itself.
     OuterRoom {
         paths: &["functions/src/admin"],
-        own: &["edge", "wiring", "admin"],
+        own: &["edge", "refusals", "wiring", "admin"],
         core: &["identity", "management", "records"],
         others: &[],
         packages: &["axum"],
@@ -106,13 +106,7 @@ const ROOMS: [OuterRoom; 20] = [
         others: &[],
         packages: &[],
     },
-    OuterRoom {
-        paths: &["functions/src/refusals.rs"],
-        own: &["admin", "edge"],
-        core: &["refusal"],
-        others: &[],
-        packages: &[],
-    },
+    OuterRoom { paths: &["functions/src/refusals.rs"], own: &["edge"], core: &["refusal"], others: &[], packages: &[] },
     OuterRoom {
         paths: &["functions/src/services.rs"],
         own: &["edge", "SERVICES"],
@@ -231,7 +225,7 @@ fn has_a_room(name: &str) -> bool {
 
 fn room_of(name: &str) -> Option<&'static OuterRoom> {
     let is_below = |path: &&str| name == *path || name.starts_with(&format!("{path}/"));
-    ROOMS.iter().find(|room| room.paths.iter().any(|path| is_below(path)))
+    ROOMS.iter().find(|room| room.paths.iter().any(is_below))
 }
 
 #[test]

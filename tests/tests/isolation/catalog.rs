@@ -268,7 +268,7 @@ const FLAWS: &[(usize, &str)] = &[
     (16, "create function shout() returns int language sql security definer as 'select 1'"),
     (16, "alter function grant_seat reset search_path"),
     (16, "alter function grant_seat set search_path = public, directory, pg_temp"),
-    (16, "alter function tell security invoker"),
+    (16, "alter function write_event security invoker"),
     (17, "grant execute on function directory.locate_identity(text, text) to service"),
     (17, "grant execute on function directory.enter_license(text, uuid, uuid) to admin"),
     (12, "grant insert on catalog.plans to service"),

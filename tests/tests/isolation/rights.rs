@@ -121,9 +121,9 @@ const FUNCTIONS: [&str; 78] = [
     "public.seen_at: nobody",
     "public.set_license_status: nobody",
     "public.suspend_license as owner: admin",
-    "public.tell as owner: admin",
     "public.unix_ms: nobody",
     "public.uuid_v7: admin",
+    "public.write_event as owner: admin",
 ];
 
 const OF_TABLES: &str = "
@@ -224,9 +224,9 @@ async fn each_right_that_is_new_is_seen() {
         (OF_TABLES, "grant insert on audit_log to admin"),
         (OF_TABLES, "grant trigger on users to admin"),
         (OF_FUNCTIONS, "create function hello() returns int language sql as 'select 1'"),
-        (OF_FUNCTIONS, "create function tell(a int) returns int language sql as 'select 1'"),
+        (OF_FUNCTIONS, "create function write_event(a int) returns int language sql as 'select 1'"),
         (OF_FUNCTIONS, "grant execute on function set_license_status(uuid, uuid, text, text[]) to admin"),
-        (OF_FUNCTIONS, "alter function tell(uuid, text, jsonb) security invoker"),
+        (OF_FUNCTIONS, "alter function write_event(uuid, text, jsonb) security invoker"),
         (OF_EVERYBODY, to_connect.as_str()),
         (OF_EVERYBODY, to_make_tables.as_str()),
         (OF_EVERYBODY, "grant usage on schema directory to public"),

@@ -108,7 +108,7 @@ async fn a_service_that_was_taken_over_sees_no_table_and_lists_nobody() {
         "select history.step()",
         "select * from suspend_license('{tenant}', '{license}')",
         "select kick_seat('{tenant}', '{pool}', 0, true, 'x')",
-        "select tell('{tenant}', 'person.joined', '{}')",
+        "select write_event('{tenant}', 'person.joined', '{}')",
         "select record_usage('{tenant}', '{pool}', 1, 0, 0, 0)",
     ];
     refused(&mut service, &two.b, DENIED, &ways).await;
@@ -298,7 +298,7 @@ async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_tab
         "select seats_total from pools",
         "select * from find_license('{number}', '{}', 'default')",
         GRANT,
-        "select tell('{tenant}', 'person.joined', '{}')",
+        "select write_event('{tenant}', 'person.joined', '{}')",
         "select * from suspend_license('{tenant}', '{license}')",
         "select history.make_months('events', 'history.events', now())",
     ];
@@ -344,10 +344,10 @@ async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_moves_and_say
     refused(&mut admin, &two.b, DENIED, &[of_b]).await;
     let kinds = ["seat.granted", "seat.freed", "usage", "license.revoked", "organization.created", "anything"];
     for kind in kinds {
-        refused(&mut admin, &two.a, REFUSED, &[&format!("select tell('{{tenant}}', '{kind}', '{{}}')")]).await;
+        refused(&mut admin, &two.a, REFUSED, &[&format!("select write_event('{{tenant}}', '{kind}', '{{}}')")]).await;
     }
-    let large = "select tell('{tenant}', 'person.joined', jsonb_build_object('a', repeat('x', 65536)))";
-    refused(&mut admin, &two.a, REFUSED, &["select tell('{tenant}', null, '{}')", large]).await;
+    let large = "select write_event('{tenant}', 'person.joined', jsonb_build_object('a', repeat('x', 65536)))";
+    refused(&mut admin, &two.a, REFUSED, &["select write_event('{tenant}', null, '{}')", large]).await;
     // For good is for good.
     assert_eq!(
         done(&mut admin, "select * from revoke_license('{tenant}', '{license}')", &two.a).await.unwrap().len(),

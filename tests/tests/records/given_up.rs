@@ -14,7 +14,7 @@ use license_core::{
         DatabaseRole, GrantOutcome, LicenseFilter, PageRequest, ProductSettings, Records, ResolveOutcome, SeatEnding,
         VerifiedPerson,
     },
-    refusal::ChangeRefusal,
+    refusal::{ChangeRefusal, PlanField},
 };
 use license_tests::{network::Network, outcomes::refusal, staff, world::peppers};
 use sqlx::Executor;
@@ -71,7 +71,7 @@ impl Begun {
                 let registration_plan = "no-such-plan".into();
                 let product = ProductSettings { registration_plan, is_default: false, trials: TrialPolicy::default() };
                 let put = management.put_product(&staff::act(TenantId::VENDOR), "another", &product, None).await;
-                assert_eq!(refusal(put), ChangeRefusal::UnknownPlan("registration_plan"));
+                assert_eq!(refusal(put), ChangeRefusal::UnknownPlan(PlanField::OfRegistrations));
             }
             Self::Registration => {
                 let new = NewOrganization {

@@ -6,7 +6,7 @@ use crate::{
     domain::{id::LicenseId, license::Status, terms::TermsEdit},
     management::{Management, SeatManagement, check_version},
     records::{AuditedChange, Caller, LicenseRow, PoolChange},
-    refusal::{ChangeRefusal, ChangeResult},
+    refusal::{ChangeRefusal, ChangeResult, PlanField},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json as object};
@@ -104,7 +104,7 @@ impl AuditedChange<'_> {
         }
         let mut terms = license.terms.clone();
         if let Some(name) = plan {
-            let plan = self.plan(name).await?.ok_or(ChangeRefusal::UnknownPlan("plan"))?;
+            let plan = self.plan(name).await?.ok_or(ChangeRefusal::UnknownPlan(PlanField::OfLicense))?;
             terms = terms.with_plan(name, &plan.terms);
         }
         let terms = json(&self.edited_terms(terms, edit).await?)?;

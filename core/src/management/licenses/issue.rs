@@ -10,7 +10,7 @@ use crate::{
     },
     management::Management,
     records::{AuditedChange, Caller, LicenseInsert, LicenseRow},
-    refusal::{ChangeRefusal, ChangeResult},
+    refusal::{ChangeRefusal, ChangeResult, PlanField},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
@@ -86,7 +86,7 @@ impl Management {
 impl AuditedChange<'_> {
     /// The terms that a license made from a plan begins with.
     async fn first_terms(&mut self, plan: &str) -> ChangeResult<LicenseTerms> {
-        let plan = self.plan(plan).await?.ok_or(ChangeRefusal::UnknownPlan("plan"))?;
+        let plan = self.plan(plan).await?.ok_or(ChangeRefusal::UnknownPlan(PlanField::OfLicense))?;
         let expires_at = self.end_of_term(plan.terms.trial_days).await?;
         Ok(LicenseTerms { expires_at, ..plan.terms.into_license(plan.name) })
     }

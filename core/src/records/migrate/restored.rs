@@ -42,7 +42,7 @@ impl SchemaConnection {
     ///
     /// # Errors
     /// [`SchemaErrorKind::WrongDatabase`].
-    pub async fn is_there(&mut self) -> SchemaResult<()> {
+    pub async fn require_schema(&mut self) -> SchemaResult<()> {
         if self.status().await?.applied.is_empty() {
             let what = "the database has no schema: it was not restored, or it is another one";
             return Err(SchemaError::new(SchemaErrorKind::WrongDatabase, what));
