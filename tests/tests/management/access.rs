@@ -62,7 +62,7 @@ fn seen(answer: &Answer) -> Expected {
             let word = if code == "insufficient_role" { "role" } else { "scope" };
             Expected::Forbidden(word, answer.body["required"].as_str().unwrap_or_default().to_owned())
         }
-        404 if answer.body["detail"].as_str().is_some_and(|detail| detail.contains("no organization of this id")) => {
+        404 if answer.body["detail"].as_str().is_some_and(|detail| detail.contains("organization with this id")) => {
             Expected::Unseen
         }
         status => {

@@ -173,7 +173,7 @@ async fn a_plain_removal_revokes_what_the_person_made_and_answers_as_it_always_d
     desk.rotate(&left.token).await.is(401, "token_invalid");
     for (role, secret) in &left.invitations {
         let no = desk.bring("bob", *role, secret).await.is(409, "conflict");
-        assert!(no["detail"].as_str().unwrap().contains("taken back"), "{no}");
+        assert!(no["detail"].as_str().unwrap().contains("was revoked"), "{no}");
     }
     desk.delete(&desk.person_at(bob)).by(&desk.person("owner")).send().await.is(404, "not_found");
     let (target, after) = desk.actions_on("api_token.revoked").await.pop().unwrap();

@@ -113,7 +113,7 @@ async fn what_is_no_good_says_why_only_to_who_knows_the_secret() {
     let unverified = desk.claims("customers", "grace", |claims| claims["email_verified"] = json!(false));
     ask(&unverified, &good).await.is(401, "token_invalid");
     let later = desk.invited("grace@example.com", Member).await;
-    because(&grace, &good, "taken back").await;
+    because(&grace, &good, "was revoked").await;
     desk.age_invitations(7).await;
     let secret = later["invitation"].as_str().unwrap();
     // Its id was made older with it.

@@ -105,7 +105,7 @@ async fn what_was_kept_in_a_form_that_cannot_be_read_is_said_so_and_nothing_is_d
         sqlx::query(sqlx::AssertSqlSafe(damage.to_owned())).execute(&mut desk.world.truth().await).await.unwrap();
         let refused = token().await.is(409, "conflict");
         let detail = refused["detail"].as_str().unwrap();
-        assert!(detail.contains("carried out") && detail.contains("new key"), "{detail}");
+        assert!(detail.contains("carried out") && detail.contains("new Idempotency-Key"), "{detail}");
         assert!(!refused.to_string().contains("Blue"), "what is kept is not quoted");
         assert_eq!(desk.world.count("select count(*) from api_tokens").await, 1);
         let entries = "select count(*) from audit_log where action = 'api_token.created'";
