@@ -44,6 +44,13 @@ def longest_standstill(program: Callable[[], Awaitable[None]]) -> float:
     return longest
 
 
+async def until_in_loop(is_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not is_true():
+        assert time.monotonic() < end, "did not come true within 10 s"
+        await asyncio.sleep(0.01)
+
+
 class Slow(logging.Handler):
     """A handler that writes to a place that takes its time."""
 
@@ -71,8 +78,9 @@ def test_a_handler_of_logging_that_takes_its_time_holds_no_loop_up() -> None:
                 async with client.seat(on_event=on_event) as seat:
                     with server.outage():
                         await server.advance_async(400)
-                    while seat.state is not SeatState.OFFLINE or not handler.threads or not told:
-                        await asyncio.sleep(0.01)
+                    await until_in_loop(lambda: seat.state is SeatState.OFFLINE)
+                    await until_in_loop(lambda: bool(told))
+                    await until_in_loop(lambda: bool(handler.threads))
 
     logger.addHandler(handler)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _flows as flows, _process as process
 from ._aio_aside import running_loop, wait_for_future
-from ._aio_seat import SeatTask, drive, persist
+from ._aio_seat import ENDING_SECONDS, LATER_SECONDS, SeatTask, drive, persist
 from ._client_base import ClientBase, checked_seat_options, ending_here, ending_here_later
 from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
@@ -305,15 +305,23 @@ class _AsyncCall:
         else:
             process.unregister_seat(self)
 
-    async def _give_back(self) -> None:
-        deadline = self._context.clock.monotonic() + process.EXIT_SECONDS
+    async def _give_back(self, seconds: float = process.EXIT_SECONDS) -> None:
+        deadline = self._context.clock.monotonic() + seconds
         await drive(flows.settle(self._context, self._attempt, self._grants, deadline), self._http, asyncio.sleep)
         process.unregister_seat(self)
 
     async def _clean(self) -> None:
         """Give back what is left after the call, and ask what became of it where no answer came."""
+        seconds, is_ending = process.EXIT_SECONDS, False
         try:
-            if await persist(self._give_back):
+            # Many programs end their loop right after the error, which would cut a connection off before it began.
+            await asyncio.sleep(LATER_SECONDS)
+        except asyncio.CancelledError:
+            is_ending = True
+            if not self._grants.pending:
+                seconds = ENDING_SECONDS  # what is not known by then is asked once more when the process ends
+        try:
+            if await persist(lambda: self._give_back(seconds)) and not is_ending:
                 deadline = self._context.clock.monotonic() + flows.TRY_SECONDS
                 await drive(flows.settle_rest(self._context, deadline), self._http, asyncio.sleep)
         finally:

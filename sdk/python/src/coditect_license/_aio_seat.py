@@ -12,6 +12,7 @@ import logging
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from . import _flows as flows, _log as log, _process as process, _seat_flows as seat_flows
@@ -30,6 +31,12 @@ T = TypeVar("T")
 
 INTERRUPTIONS = 3
 """How often what gives a seat back may be cancelled and still goes on. Afterwards the end of the process does it."""
+
+
+LATER_SECONDS = 0.05
+"""How long after an error it is asked what became of the request."""
+ENDING_SECONDS = 0.5
+"""How long the end of a loop may be held up by such a question."""
 
 
 async def drive(
@@ -60,11 +67,16 @@ async def drive(
 
 async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
     if not http.is_ready:
+        began = time.monotonic()
         wrong = await run_aside(http.aside, http.make_ready, effect.timeout)
         if wrong is not None:
             raise wrong.with_traceback(None)
-        if not http.is_ready:
+        # What this took is not there for the request any more. One that is begun when its caller is gone already would
+        # be cut off by the end of the loop in the middle of its connection.
+        left = effect.timeout - (time.monotonic() - began)
+        if not http.is_ready or left <= 0:
             return TransportFault("the certificate authorities could not be read in time", None)
+        effect = replace(effect, timeout=left)
     # The time limit ends what has none of its own, such as a resolver.
     sending = asyncio.ensure_future(http.send(effect))
     try:

@@ -25,7 +25,7 @@ class Callbacks:
         on_wait: Callable[[NoSeats | TooManyProcesses, float], Any] | None,
     ) -> None:
         self.on_event: Callable[[SeatEvent], Any] | None = on_event
-        self.on_wait: Callable[[NoSeats, float], Any] | None = on_wait
+        self.on_wait: Callable[[NoSeats | TooManyProcesses, float], Any] | None = on_wait
 
 
 class SeatView:

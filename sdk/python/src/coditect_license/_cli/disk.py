@@ -17,6 +17,10 @@ USUAL_SECONDS = 10.0
 """What one call may take where nobody says it (docs/reference.md, ``timeout``)."""
 
 
+class DiskHangs(ConfigurationError):
+    """A disk gave no answer in time."""
+
+
 def patience(options: argparse.Namespace) -> float:
     """The seconds that one look at a disk may take: those of ``--timeout``, else of the environment, else the usual."""
     option = getattr(options, "timeout", None)  # not every command has it
@@ -28,7 +32,7 @@ def patience(options: argparse.Namespace) -> float:
 
 
 def in_time(seconds: float, what: str, work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises. :class:`ConfigurationError` if it takes longer; it then goes on aside."""
+    """What ``work`` returns or raises. Raises :class:`DiskHangs` if it takes longer; it then goes on aside."""
 
     def careful() -> tuple[T | None, BaseException | None]:
         try:
@@ -38,7 +42,7 @@ def in_time(seconds: float, what: str, work: Callable[[], T]) -> T:
 
     outcome = Aside("coditect-license-disk").run(careful, seconds)
     if outcome is None:
-        raise ConfigurationError(
+        raise DiskHangs(
             f"{what} gave no answer within {span(seconds)}: its disk hangs. Try again when it is back, or give a home "
             f"that works (HOME, XDG_CONFIG_HOME) and the settings in the environment ({PREFIX}SERVER and so on)."
         )

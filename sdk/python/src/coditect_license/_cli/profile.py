@@ -19,7 +19,7 @@ from .._errors import ConfigurationError
 from .._files import write_private
 from .._jws import loads
 from .._roots import is_path
-from .disk import in_time, patience
+from .disk import DiskHangs, in_time, patience
 
 NAMES = ("server", "product", "key", "pool", "issuer", "roots", "hardware_id", "verify", "proxy", "allow_http")
 """What ``login`` keeps. Each is also a variable of the environment."""
@@ -91,7 +91,7 @@ def find_settings(options: argparse.Namespace) -> dict[str, Any]:
     given = given_settings(options)
     try:
         saved = saved_settings(patience(options))
-    except ConfigurationError:
+    except DiskHangs:
         if not {"server", "product", "key"} <= given.keys():
             raise
         return given  # a home that hangs does not stop who gave everything
