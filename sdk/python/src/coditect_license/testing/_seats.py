@@ -39,7 +39,7 @@ class PoolIsFull(Exception):
 
     def __init__(self, next_seat_in: float | None) -> None:
         super().__init__("no seat is free")
-        self.next_seat_in = next_seat_in
+        self.next_seat_in: float | None = next_seat_in
 
 
 class SeatIsFull(Exception):
@@ -47,7 +47,8 @@ class SeatIsFull(Exception):
 
     def __init__(self, processes: int, next_process_in: float) -> None:
         super().__init__("the seat is full")
-        self.processes, self.next_process_in = processes, next_process_in
+        self.processes: int = processes
+        self.next_process_in: float = next_process_in
 
 
 class SeatPool:
