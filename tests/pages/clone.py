@@ -139,7 +139,7 @@ class Clone:
         at = self.printed.until("/release ")
         endpoints = json.loads((self.path / ".local/endpoints.json").read_text())
         # The blocks name these two.
-        for name, place in (("front", 0), ("issuer", SERVICES - 1)):
+        for name, place in (("front", 0), ("issuer", 1)):
             if endpoints[name] != f"http://127.0.0.1:{self.port + place}":
                 raise AssertionError(f"another program took a port meanwhile: {endpoints}")
         return at
