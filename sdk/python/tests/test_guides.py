@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import re
 import sys
 import time
@@ -53,6 +54,17 @@ def license_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryServer]:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A guide shows how lines are logged and silenced, and other tests read what this process logs."""
+    loggers = (logging.getLogger(), logging.getLogger("coditect_license"))
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture
