@@ -1,8 +1,11 @@
 //! What the table of services says of each ([`crate::SERVICES`]), and how one is built from its row.
 
-use crate::edge::{
-    config::Environment,
-    serve::{Service, StartError},
+use crate::{
+    SERVICES,
+    edge::{
+        config::{Environment, Variable, VariableReaders},
+        serve::{Service, StartError},
+    },
 };
 use license_core::{Clock, records::DatabaseRole};
 use license_pubsub::Publisher;
@@ -54,6 +57,18 @@ impl ServiceEntry {
     /// A sentence that names the variable that is wrong.
     pub fn build<'a>(&self, inputs: ServiceInputs<'a>) -> ServiceFuture<'a> {
         (self.build)(inputs)
+    }
+}
+
+impl Variable {
+    /// Whether a service reads it, by its name.
+    pub fn is_read_by(&self, service: &str) -> bool {
+        match self.readers {
+            VariableReaders::Every => true,
+            VariableReaders::WithStores => SERVICES.iter().all(|entry| entry.name != service || entry.has_stores),
+            VariableReaders::Only(services) => services.contains(&service),
+            VariableReaders::LocalMachine => false,
+        }
     }
 }
 

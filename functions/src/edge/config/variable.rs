@@ -1,14 +1,11 @@
 //! What the table of variables (`variables.rs`) says of each.
 
-use crate::SERVICES;
-use VariableReaders::{Every, LocalMachine, Only, WithStores};
-
 /// Who reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariableReaders {
     /// Every service.
     Every,
-    /// Every service that connects to the stores, as its row in [`SERVICES`] says (and `migrate`, which is none).
+    /// Every service that connects to the stores, as its row in [`crate::SERVICES`] says (and `migrate`, which is none).
     WithStores,
     /// The services of these names (and `migrate`, which is none).
     Only(&'static [&'static str]),
@@ -39,16 +36,4 @@ pub struct Variable {
     pub default: DefaultValue,
     /// What it means, as `.env.sample` says it.
     pub meaning: &'static str,
-}
-
-impl Variable {
-    /// Whether a service reads it.
-    pub fn is_read_by(&self, service: &str) -> bool {
-        match self.readers {
-            Every => true,
-            WithStores => SERVICES.iter().all(|entry| entry.name != service || entry.has_stores),
-            Only(services) => services.contains(&service),
-            LocalMachine => false,
-        }
-    }
 }
