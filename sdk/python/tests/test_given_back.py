@@ -123,6 +123,7 @@ def test_a_program_that_is_cancelled_at_any_await_leaves_no_seat_taken(
 ) -> None:
     """It is cancelled after one step, after two, and so on, until it comes to its end."""
     settings |= {"offline": False}
+    others = set(process._held_seats)  # what earlier tests of this process left for its end
     server.now = time.time
     server.signer = type(server.signer)(int(time.time()))
 
@@ -154,7 +155,7 @@ def test_a_program_that_is_cancelled_at_any_await_leaves_no_seat_taken(
         if gone_through:
             break
     assert gone_through and server.sessions
-    assert not process._held_seats
+    assert set(process._held_seats) <= others
 
 
 def test_a_mistake_between_the_grant_and_the_seat_gives_it_back(
