@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,25 @@ def system(tmp_path: Path) -> Make:
         return MachineSources(**usual | more)
 
     return make
+
+
+def longest_standstill(program: Callable[[], Awaitable[None]]) -> float:
+    """Run a program in a loop; the seconds for which the loop stood still at the longest."""
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - began)
+
+    async def watched() -> None:
+        beating = asyncio.ensure_future(beat())
+        await asyncio.sleep(0.05)
+        await program()
+        await asyncio.sleep(0.05)
+        beating.cancel()
+
+    asyncio.run(watched())
+    return longest

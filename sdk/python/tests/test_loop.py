@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,10 @@ import pytest
 from coditect_license import AsyncLicenseClient, ConfigurationError, SeatState
 from coditect_license.testing import InMemoryServer
 
+from .conftest import longest_standstill
 from .fake_server import ISSUER, ROOTS, Http
 from .test_lifecycle import POSIX
 from .test_surroundings import Hang, sources
-
-
-def longest_standstill(program: Callable[[], Awaitable[None]]) -> float:
-    """Run a program in a loop; the seconds for which the loop stood still at the longest."""
-    longest = 0.0
-
-    async def beat() -> None:
-        nonlocal longest
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - began)
-
-    async def watched() -> None:
-        beating = asyncio.ensure_future(beat())
-        await asyncio.sleep(0.05)
-        await program()
-        await asyncio.sleep(0.05)
-        beating.cancel()
-
-    asyncio.run(watched())
-    return longest
 
 
 async def until_in_loop(is_true: Callable[[], bool]) -> None:

@@ -29,7 +29,7 @@ from coditect_license import (
 from coditect_license._files import write_private
 from coditect_license._identity import MachineSources
 
-from .conftest import SRC, until
+from .conftest import SRC, longest_standstill, until
 from .fake_server import ISSUER, KEY, ROOTS, FakeServer, Http
 from .test_lifecycle import POSIX, Program
 
@@ -141,25 +141,14 @@ def test_a_disk_that_hangs_while_the_server_is_away_is_told_in_time(hung_disk: H
 
 
 def test_a_disk_that_hangs_stops_no_event_loop(hung_disk: Hang, http: Http, settings: dict[str, Any]) -> None:
-    longest = 0.0
-
-    async def beat() -> None:
-        nonlocal longest
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - began)
-
     async def program() -> None:
-        beating = asyncio.ensure_future(beat())
         async with AsyncLicenseClient(http.url, **settings) as client:
             async with client.seat() as seat:
                 assert seat.state is SeatState.ONLINE
             lease = await client.acquire()
             await client.release(lease)
-        beating.cancel()
 
-    within(10, lambda: asyncio.run(program()))
+    longest = within(10, lambda: longest_standstill(program))
     assert longest < 0.75, f"the loop stood still for {longest:.2f} s"
     assert set(http.fake.sessions) == set(http.fake.released)
 
