@@ -83,8 +83,12 @@ def serve(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return None
 
 
-def become(asked: dict[str, Any], fds: list[int]) -> None:
-    """Take over what the command was given. ``sys.stdin`` and its like stay those that Python made when it started."""
+def become(asked: dict[str, Any], fds: list[int], found: dict[str, str]) -> None:
+    """Take over what the command was given. ``sys.stdin`` and its like stay those that Python made when it started.
+
+    ``found`` is the environment that this Python found. Where it is not the one that the start gave, a program before
+    it changed it (a shell, ``env -u``), or Python itself did where the locale is C: so it is changed for each command.
+    """
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, OUT_OF_THE_WAY) for fd in fds]
     for number in {0, 1, 2} - set(asked["streams"]):
         with contextlib.suppress(OSError):
@@ -93,10 +97,11 @@ def become(asked: dict[str, Any], fds: list[int]) -> None:
         os.dup2(fd, number)
     os.closerange(3, MOST_FILES)
     os.chdir(asked["cwd"])
-    # Python changes it where the locale is C, for the programs that it starts.
-    locale = {name: value for name, value in os.environ.items() if name.startswith("LC_")}
+    first = asked["first_env"]
+    kept = {name: value for name, value in asked["env"].items() if name not in first or name in found}
+    changed = {name: value for name, value in found.items() if first.get(name) != value}
     os.environ.clear()
-    os.environ.update(asked["env"] | locale)
+    os.environ.update(kept | changed)
     # As `python -m coditect_license` has them.
     sys.path[0] = os.getcwd()  # noqa: PTH109 - a text, as Python itself writes it
     sys.argv = ["-m", *asked["words"]]
@@ -104,11 +109,11 @@ def become(asked: dict[str, Any], fds: list[int]) -> None:
 
 
 def main() -> None:
-    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel, found = socket.socket(fileno=int(sys.argv[1])), dict(os.environ)
     load()
     hold_no_stream()
     if asked := serve(channel):
-        become(*asked)
+        become(*asked, found)
         runpy._run_module_as_main("coditect_license")  # type: ignore[attr-defined] # what `python -m` itself calls
 
 

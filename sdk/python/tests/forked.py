@@ -3,9 +3,10 @@
 The first start of a kind is a process of its own, as ``python -m coditect_license`` makes it. The further ones are
 forks of a Python that was started in the same way, has loaded what the command line imports, and waits
 (``tests/fork_server.py``). Of one kind are starts that do not differ in what acts while Python starts: the variables in
-``START_VARIABLES``, the program that changes the surroundings before Python begins, and for each standard stream
-whether it is a terminal, a pipe, a file or closed. All else may differ, and each fork has its own. What acts while a
-module is imported is met by the starts that are none of forks: a test that looks for it asks for one (``alone``).
+``START_VARIABLES``, the program that changes the surroundings before Python begins and the folder that it begins in,
+and for each standard stream whether it is a terminal, a pipe, a file or closed. All else may differ, and each fork has
+its own. What acts while a module is imported is met by the starts that are none of forks: a test that looks for it asks
+for one (``alone``).
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Server:
     """A Python that forks. Its process ends when nobody holds its channel any more."""
 
     def __init__(self, before: Sequence[str], env: Mapping[str, str], streams: Sequence[int]) -> None:
+        self.env = dict(env)
         self.channel, its = socket.socketpair()
         with its:
             self.process = subprocess.Popen(
@@ -113,7 +115,7 @@ def start(
     """
     kind = (
         *(sorted((name, value) for name, value in env.items() if name.startswith(START_VARIABLES))),
-        *before,
+        *(before and (*before, str(Path.cwd()))),
         *("closed" if str(number) in closed else kind_of(fd) for number, fd in enumerate(streams)),
     )
     _seen[kind] += 1
@@ -125,7 +127,7 @@ def start(
     if len(_servers) > MOST_SERVERS:
         _servers.popitem(last=False)[1].close()
     own = [number for number in range(3) if str(number) not in closed]
-    asked = {"words": list(words), "env": dict(env), "cwd": str(Path.cwd()), "streams": own}
+    asked = {"words": list(words), "env": dict(env), "first_env": server.env, "cwd": str(Path.cwd()), "streams": own}
     text = json.dumps(asked).encode()
     socket.send_fds(server.channel, [len(text).to_bytes(LENGTH_BYTES, "big")], [streams[number] for number in own])
     server.channel.sendall(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,10 @@ ENVIRONMENTS = {
     "C": {"LC_ALL": "C"},
     "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"},
     "optimized": {"PYTHONOPTIMIZE": "2"},
+    "elsewhere": {"PWD": "/", "OLDPWD": "/nowhere"},
 }
+CHANGES = ["env", "-u", "LEFT_OUT", "PWD=/changed", "ADDED=1"]
+"""A program that changes the environment before Python begins, as shells and ``setpriv`` do."""
 
 
 @pytest.fixture
@@ -75,20 +79,40 @@ def told(env: dict[str, str], *words: str, **more: Any) -> dict[str, Any]:
     return found | {"code": done.returncode, "out": done.stdout, "error": done.stderr.splitlines()[-1:]}
 
 
+def found_by_both(env: dict[str, str], *words: str, **more: Any) -> dict[str, Any]:
+    """What a start found, once a fork has found the same."""
+    start, fork = told(env, *words, **more, alone=True), told(env, *words, **more)
+    different = {name: (value, fork[name]) for name, value in start.items() if value != fork[name]}
+    assert different == {}, words
+    return start
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux forks")
 @pytest.mark.parametrize(
     ("name", "closed"),
-    [*((name, "") for name in ENVIRONMENTS), *(("as it is", closed) for closed in ("0", "1", "2", "012"))],
+    [*((name, "") for name in ENVIRONMENTS), *product(("as it is", "elsewhere"), ("0", "1", "2", "012"))],
 )
 def test_a_fork_finds_what_a_start_finds(env: dict[str, str], name: str, closed: str) -> None:
     env |= ENVIRONMENTS[name]
     shell = ["sh", "-c", 'exec "$@" ' + " ".join(f"{number}>&-" for number in closed), "sh"] if closed else []
     for words in (["7"], ["raise"], ["0"]):
-        start = told(env, *words, before=shell, closed=closed, alone=True)
-        fork = told(env, *words, before=shell, closed=closed)
-        different = {name: (value, fork[name]) for name, value in start.items() if value != fork[name]}
-        assert different == {}, words
+        start = found_by_both(env, *words, before=shell, closed=closed)
         assert start["code"] == (1 if words == ["raise"] else int(words[0])), start
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux forks")
+def test_a_fork_finds_the_environment_that_a_program_before_it_changed(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each folder, and with the variables of each start: those of the first one do not stay."""
+    for number, folder in enumerate(("a", "b", "a")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        own = {"LEFT_OUT": str(number), "ADDED": str(number), f"ONLY_{number}": "1"}
+        found = found_by_both(env | own, "0", before=CHANGES)["env"]
+        assert (found.get("LEFT_OUT"), found["ADDED"], found["PWD"]) == (None, "1", "/changed")
+        shell = found_by_both(env | own, "0", before=["sh", "-c", 'exec "$@"', "sh"])
+        assert shell["env"].items() >= own.items()
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux forks")
