@@ -21,6 +21,7 @@ from ._seat import Seat
 from ._seat_state import SeatEvent
 from ._seat_thread import Remainder, SeatThread, do_aside
 from ._seat_view import Callbacks
+from ._signals import SignalRelease
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
             reacquire: Whether to ask for a new seat after this one expired, for example in a long sleep. After a kick
                 none is asked for.
             release_on_signals: Whether to give the seat back on SIGTERM and SIGHUP, or on which signals. They are
-                handed on to the program's own handlers afterwards. It needs the main thread: elsewhere there is a
-                :class:`RuntimeWarning`, and nothing else happens.
+                handed on to the program's own handlers afterwards. A thread sees to it that one which does not
+                interrupt what the main thread waits for is noticed within a second. It needs the main thread: elsewhere
+                there is a :class:`RuntimeWarning`, and nothing else happens. A forked child has the former handlers.
 
         Raises:
             ConfigurationError: An argument is wrong, or this machine's identity cannot be found out.
@@ -181,7 +183,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
             raise ConfigurationError("release_on_signals must be True, False or a list of signals.")
         signals = None
         if release_on_signals is not False:
-            signals = process.SignalRelease(None if release_on_signals is True else release_on_signals)
+            signals = SignalRelease(None if release_on_signals is True else release_on_signals)
         process.register_for_forks(self)
         callbacks = Callbacks(on_event, on_wait)
         keeper = SeatThread(self._context, self._http, reacquire=reacquire, callbacks=callbacks)

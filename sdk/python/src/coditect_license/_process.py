@@ -1,4 +1,4 @@
-"""What happens to seats when a process exits, forks or receives a signal.
+"""What happens to seats when a process exits or forks.
 
 Nothing here is set up before the first seat: importing this package and making clients leaves the process as it was.
 """
@@ -13,20 +13,18 @@ import concurrent.futures.thread  # noqa: F401
 import contextlib
 import importlib
 import os
-import signal
 import sys
 import threading
 import time
-import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _forks
 from ._aside import start_thread
-from ._errors import ConfigurationError, ServerUnreachable, TooManyProcesses
+from ._errors import ServerUnreachable, TooManyProcesses
 
 if TYPE_CHECKING:
     from ._context import Context
@@ -280,76 +278,3 @@ def _after_fork_in_child() -> None:
             object_._after_fork()
     _held_seats.clear()
     _remainders.clear()
-
-
-def _may_set_handlers() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def _checked_signals(wanted: Iterable[int]) -> list[int]:
-    """Signals that a program can handle. Raises :class:`ConfigurationError`."""
-    try:
-        numbers = [signal.Signals(number) for number in wanted]
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"release_on_signals must be True, False or a list of signals, such as [signal.SIGTERM]: {error}."
-        ) from error
-    for number in numbers:
-        if number.name in ("SIGKILL", "SIGSTOP"):
-            raise ConfigurationError(f"release_on_signals names {number.name}, which no program can handle.")
-    return list(numbers)
-
-
-class SignalRelease:
-    """Gives seats back on signals, then hands each on to the program's former handler or the system's default."""
-
-    def __init__(self, wanted: Iterable[int] | None) -> None:
-        """``wanted`` are signals.
-
-        ``None`` means those that ask a program to stop: SIGTERM, SIGHUP, and SIGBREAK on Windows.
-        """
-        usual = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-        self._wanted = _checked_signals(wanted) if wanted is not None else usual
-        if not _may_set_handlers():
-            warnings.warn(
-                "release_on_signals has no effect here: Python lets only the main thread of a program handle signals. "
-                "Take the seat there, or call seat.release() from a handler of your own.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-        self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
-        self._pid = os.getpid()
-
-    def install(self) -> None:
-        """Put this handler in front. Python lets only the main thread do this; in another thread nothing happens."""
-        if not _may_set_handlers():
-            return
-        for number in self._wanted:
-            before = signal.getsignal(number)
-            # A signal that the program ignores does not stop it. None is a handler of C code, to which nothing could be
-            # handed on.
-            if before is signal.SIG_IGN or before is None or before == self._handle:
-                continue
-            with contextlib.suppress(ValueError, OSError):  # another interpreter than the main one
-                self._former[number] = before
-                signal.signal(number, self._handle)
-
-    def uninstall(self) -> None:
-        """Put the former handlers back where this one is still in place. A handler that was set since then stays."""
-        if not _may_set_handlers():
-            return
-        for number, before in self._former.items():
-            with contextlib.suppress(ValueError, OSError):
-                if signal.getsignal(number) == self._handle:
-                    signal.signal(number, before)
-        # The former handlers stay known, since a handler that was set since then may still hand on to this one.
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        before = self._former.get(number, signal.SIG_DFL)
-        if os.getpid() == self._pid:
-            release_all()
-        if callable(before):
-            before(number, frame)
-        elif before is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)

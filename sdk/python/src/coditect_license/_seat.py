@@ -10,13 +10,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import _process as process
 from ._checks import number_of
 from ._seat_thread import SeatThread
 from ._seat_view import Callbacks, SeatView
 
 if TYPE_CHECKING:
     from ._seat_core import SeatCore
+    from ._signals import SignalRelease
 
 RELEASE_SECONDS = 5.0
 
@@ -61,7 +61,7 @@ class Seat(SeatView):
     def _open(
         self,
         wait: float | None,
-        signals: process.SignalRelease | None,
+        signals: SignalRelease | None,
     ) -> None:
         self._keeper.open(wait)
         try:

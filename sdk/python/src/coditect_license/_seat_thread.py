@@ -18,6 +18,7 @@ from ._exchange import DoAside, EffectResult, Flow, SendRequest
 from ._http import SyncHttp
 from ._seat_core import SeatCore
 from ._seat_view import Callbacks
+from ._signals import SignalRelease
 
 SLICE_SECONDS = 0.25
 """How often a thread that is no daemon looks whether the interpreter ends."""
@@ -43,7 +44,7 @@ class SeatThread:
         self.core: SeatCore = SeatCore(context, reacquire=reacquire, find_on_event=found, tell=self._events.put)
         self.forgotten: bool = False
         self._release_seconds = flows.TRY_SECONDS
-        self.signals: process.SignalRelease | None = None
+        self.signals: SignalRelease | None = None
         self._http = http
         self._wake = Wake()
         self._opened, self._done = Latch(), Latch()
