@@ -51,8 +51,8 @@ WEIGHTS: dict[str, Weight] = {
 ELSEWHERE: dict[str, Weight] = {
     "runner": Weight(2, 0.3),
     "doc tests": Weight(5, 1),
-    # 360 s of processor.
-    "sdk/python": Weight(230, 1.5),
+    # 230 s of processor.
+    "sdk/python": Weight(170, 1.4),
     "contract": Weight(165, 0.5),
     # 81 s of processor.
     "pages": Weight(120, 0.7),

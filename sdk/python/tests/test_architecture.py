@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.one_python
+
 PACKAGE = Path(__file__).resolve().parents[1] / "src/coditect_license"
 MOST_FLOORS = 13
 """How many modules may stand upon each other. Raise it only with a reason: the last two are what keeps a seat, apart

@@ -15,6 +15,7 @@ from .tools import MYPY_CACHE, dev_tool, run_tool
 
 HERE = Path(__file__).resolve().parents[1]
 pytestmark = [
+    pytest.mark.one_python,
     pytest.mark.xdist_group("distribution"),  # built once
     pytest.mark.skipif((HERE / "PKG-INFO").exists(), reason="a source distribution does not make another one"),
 ]

@@ -13,6 +13,8 @@ import pytest
 
 from . import forked
 
+pytestmark = pytest.mark.one_python
+
 PROBE = """
 import atexit, json, os, signal, sys
 streams = [

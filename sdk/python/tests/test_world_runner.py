@@ -14,6 +14,8 @@ import pytest
 
 from .conftest import until
 
+pytestmark = pytest.mark.one_python
+
 WORLD = Path(__file__).resolve().parents[1] / "world"
 LINE = re.compile(r"^(ok    |FAILED) +([\d.]+) s +([\d.]+) s of processor  (\S+)$", re.M)
 # A Python that says what the runner asks, and makes no environment.
