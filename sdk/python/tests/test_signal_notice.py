@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ BLOCKED = {
     "a lock of multiprocessing": "from multiprocessing import Lock\nlock = Lock()\nlock.acquire()\nwait = lock.acquire",
     "a lock": "lock = threading.Lock()\nlock.acquire()\nwait = lock.acquire",
     "a pipe": "pipe = os.pipe()\nwait = lambda: os.read(pipe[0], 1)",
-    "a child": "import subprocess\nchild = subprocess.Popen(['sleep', '30'])\nwait = child.wait",
+    "a child": "import subprocess\nchild = subprocess.Popen(['cat'], stdin=subprocess.PIPE)\nwait = child.wait",
 }
 SEND_ASIDE = """
 def state_of_main():
@@ -149,3 +151,66 @@ time.sleep(60)
 """
     status, _, err = Program(http, tmp_path, code).end()
     assert status == -15 and err == "", err
+
+
+EVERY = 15
+"""A signal comes at each so many lines of this package that the main thread runs."""
+AT_EVERY_LINE = """
+import os, signal, sys, time, warnings
+from coditect_license import LicenseClient
+from coditect_license.testing import InMemoryServer
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+server = InMemoryServer(seats=1000, processes_per_seat=None)
+server.listen()
+settings = {name: value for name, value in server.settings().items() if name != "clock"}
+
+def live(last):
+    lines = 0
+    def trace(frame, event, arg):
+        nonlocal lines
+        lines += 1
+        if lines == last:
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+    ours = os.path.dirname(sys.modules["coditect_license"].__file__)
+    client = LicenseClient(server.url, cache_dir=sys.argv[1], **settings)
+    sys.settrace(lambda frame, *_: trace if frame.f_code.co_filename.startswith(ours) else None)
+    client.seat(release_on_signals=True).release()
+    sys.settrace(None)
+    return lines
+
+def fork(last):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        live(last)
+    finally:
+        os._exit(0)
+
+total = live(-1)
+left = set()
+for last in range(1, total, int(sys.argv[2])):
+    left.add(fork(last))
+    if len(left) >= 8:
+        pid, status = os.wait()
+        left.discard(pid)
+        print("status", status)
+while left:
+    pid, status = os.wait()
+    left.discard(pid)
+    print("status", status)
+print("lines", total, "left", len(server.own_sessions()), flush=True)
+os._exit(0)
+"""
+
+
+def test_a_signal_leaves_no_seat_taken_wherever_it_comes(tmp_path: Path) -> None:
+    """From before the server is asked to after the seat was given back."""
+    command = [sys.executable, "-c", AT_EVERY_LINE, str(tmp_path), str(EVERY)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    *statuses, last = done.stdout.splitlines()
+    _, lines, _, left = last.split()
+    assert len(statuses) > int(lines) // EVERY - 2 > 20, done
+    assert left == "0" and statuses.count("status 15") > len(statuses) * 0.9, done

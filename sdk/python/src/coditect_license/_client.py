@@ -95,7 +95,7 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
             release_on_signals: Whether to give the seat back on SIGTERM and SIGHUP, or on which signals. They are
                 handed on to the program's own handlers afterwards. A thread sees to it that one which does not
                 interrupt what the main thread waits for is noticed within a second. It needs the main thread: elsewhere
-                there is a :class:`RuntimeWarning`, and nothing else happens. A forked child has the former handlers.
+                there is a :class:`RuntimeWarning`, and nothing else happens.
 
         Raises:
             ConfigurationError: An argument is wrong, or this machine's identity cannot be found out.

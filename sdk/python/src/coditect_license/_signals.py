@@ -25,7 +25,7 @@ from typing import Any
 
 from ._aside import NOTICE_SECONDS, start_thread
 from ._errors import ConfigurationError
-from ._process import register_for_forks, release_all
+from ._process import release_all
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 MOST_SIGNALS = 4096
@@ -83,7 +83,6 @@ class SignalRelease:
             with contextlib.suppress(ValueError, OSError):  # another interpreter than the main one
                 self._former[number] = before
                 signal.signal(number, self._handle)
-        register_for_forks(self)
         _notice.begin(self)
 
     def uninstall(self) -> None:
@@ -107,10 +106,6 @@ class SignalRelease:
         elif before is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-
-    def _after_fork(self) -> None:
-        """The seat is the parent's, and so is what its signals do."""
-        self.uninstall()
 
 
 def _is_ours(number: int) -> bool:
