@@ -1,4 +1,7 @@
-"""An application of Celery whose tasks take the seat of their worker process once."""
+"""An application of Celery whose tasks take the seat of their worker process once.
+
+With TASKS_GUIDE, a file with the lines that the guide prints, those take it when the process begins.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,17 @@ seat = None
 first = threading.Lock()
 
 
+held = []
+if "TASKS_GUIDE" in os.environ:
+    exec(Path(os.environ["TASKS_GUIDE"]).read_text())
+
+
 @app.task
 def work(number: int) -> str:
     global seat
     with first:
-        if seat is None:
+        if held:
+            seat = held[0][1]
+        elif seat is None:
             seat = LicenseClient().seat()
     return f"{os.getpid()} {seat.state.value}"
