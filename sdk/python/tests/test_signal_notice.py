@@ -153,6 +153,29 @@ time.sleep(60)
     assert status == -15 and err == "", err
 
 
+def test_a_childs_signal_is_none_of_its_parents(http: Http, tmp_path: Path) -> None:
+    """Also where the handlers are still there, since another thread than the main one released the seat."""
+    code = """
+import gc, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+seat = client.seat(release_on_signals=True)
+releasing = threading.Thread(target=seat.release)
+releasing.start()
+releasing.join()
+del seat, releasing, client
+gc.collect()
+assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+child = os.fork()
+if child == 0:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    os._exit(1)
+assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+time.sleep(1.2)  # longer than a signal may stay unnoticed
+"""
+    run(http, tmp_path, code)
+
+
 EVERY = 15
 """A signal comes at each so many lines of this package that the main thread runs."""
 AT_EVERY_LINE = """

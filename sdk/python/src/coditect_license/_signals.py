@@ -25,7 +25,7 @@ from typing import Any
 
 from ._aside import NOTICE_SECONDS, start_thread
 from ._errors import ConfigurationError
-from ._process import release_all
+from ._process import register_for_forks, release_all
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 MOST_SIGNALS = 4096
@@ -125,53 +125,62 @@ class _Notice:
 
     def __init__(self) -> None:
         self._users: set[SignalRelease] = set()
-        self._pid = os.getpid()
         self._pipe: tuple[int, int] | None = None
 
     def begin(self, user: SignalRelease) -> None:
+        """A handler was put in place."""
         self._users.add(user)
         # Trio warns of whoever has something in that place.
-        if self._pipe is not None or sys.platform == "win32" or "trio" in sys.modules:
+        if sys.platform == "win32" or "trio" in sys.modules:
             return
-        self._pid, self._pipe = os.getpid(), os.pipe()
-        for fd in self._pipe:
-            os.set_blocking(fd, False)
-        try:
+        with contextlib.suppress(ValueError, OSError, RuntimeError):  # no thread can be had, or another interpreter
+            self._pipe = self._pipe or self._open()
             # A full pipe tells as much as one byte does.
             hosts = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-            if hosts != -1:
+            if hosts not in (-1, self._pipe[1]):
                 signal.set_wakeup_fd(hosts, warn_on_full_buffer=False)
-                self._close()
-            else:
-                reading = self._pipe[0]
-                start_thread(lambda: self._watch(reading), "coditect-license-signals")
-        except (ValueError, OSError, RuntimeError):  # another interpreter than the main one, or no thread can be had
-            self._close()
 
     def end(self, user: SignalRelease) -> None:
-        """The last one takes the pipe away; its thread ends by that."""
+        """Its handler was taken away. After the last one the pipe goes, and its thread ends by that."""
         self._users.discard(user)
-        if self._pipe is not None and not self._users:
-            own = self._pid == os.getpid()
-            self._close(reading=not own)
+        if not self._users:
+            self._leave()
 
     def empty(self) -> None:
         """The main thread runs a handler."""
-        if self._pipe is not None and self._pid == os.getpid():
+        if self._pipe is not None:
             with contextlib.suppress(OSError):
                 os.read(self._pipe[0], MOST_SIGNALS)
 
-    def _close(self, *, reading: bool = True) -> None:
-        """Take it out of Python's place, unless the program has put another one there, and close it."""
-        if self._pipe is None:
-            return
-        (its, written), self._pipe = self._pipe, None
-        with contextlib.suppress(ValueError, OSError):
-            there = signal.set_wakeup_fd(-1)
-            if there not in (-1, written):
-                signal.set_wakeup_fd(there, warn_on_full_buffer=False)
-        for fd in (its, written) if reading else (written,):
-            os.close(fd)
+    def _open(self) -> tuple[int, int]:
+        register_for_forks(self)
+        reading, written = os.pipe()
+        try:
+            os.set_blocking(reading, False)
+            os.set_blocking(written, False)
+            start_thread(lambda: self._watch(reading), "coditect-license-signals")
+        except BaseException:
+            os.close(reading)
+            os.close(written)
+            raise
+        return reading, written
+
+    def _leave(self) -> None:
+        """Take the pipe out of Python's place, unless the program has put another file there, and close its end."""
+        if self._pipe is not None:
+            (_, written), self._pipe = self._pipe, None
+            with contextlib.suppress(ValueError, OSError):
+                there = signal.set_wakeup_fd(-1)
+                if there not in (-1, written):
+                    signal.set_wakeup_fd(there, warn_on_full_buffer=False)
+            os.close(written)
+
+    def _after_fork(self) -> None:
+        """What the child's signals write must not reach its parent's thread."""
+        if self._pipe is not None:
+            reading = self._pipe[0]
+            self._leave()
+            os.close(reading)
 
     def _watch(self, reading: int) -> None:
         """In a thread of its own, until the pipe is closed at its other end."""
