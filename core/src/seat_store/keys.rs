@@ -17,7 +17,7 @@ pub struct PoolKey {
 
 impl PoolKey {
     /// `{<license>}/<pool>:` with the suffixes h, z, s, m, n, c, in the order scripts declare them.
-    pub(super) fn keys(&self) -> [String; 6] {
+    pub fn keys(&self) -> [String; 6] {
         ["h", "z", "s", "m", "n", "c"].map(|suffix| self.key(suffix))
     }
 

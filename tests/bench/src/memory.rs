@@ -1,15 +1,13 @@
 //! What a seat with one session costs Redis.
 
-use crate::{
-    Part, Size,
-    function::Function,
-    rebuild::rebuilt,
-    stage::{Pool, Stage},
-};
+use crate::{Part, Size, function::Function, rebuild::rebuilt, stage::Stage};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
+/// The suffixes of a pool's first keys, in their order. Those of the first three are always there, and bytes of a key
+/// that is not would be none.
 const KEYS: [&str; 5] = ["h", "z", "s", "m", "n"];
+const ALWAYS: usize = 3;
 
 /// Pools whose every seat is held by a machine with one session, loaded by a rebuild through the scripts.
 pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
@@ -27,9 +25,10 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
         rebuilt(&heartbeat, &held[0]).await;
         let delta = used(stage).await - before;
         let mut each = Vec::new();
-        for key in KEYS {
-            each.push(usage(stage, &pool, key).await);
+        for key in pool.redis_keys().iter().take(KEYS.len()) {
+            each.push(usage(stage, key).await);
         }
+        assert!(each[..ALWAYS].iter().all(|&bytes| bytes > 0), "the copy of the pool is not where it is looked for");
         let per = |bytes: i64| bytes as f64 / f64::from(seats);
         let sum: i64 = each.iter().sum();
         let _ = write!(text, "| {seats} | **{:.0}** |", per(sum));
@@ -53,10 +52,10 @@ async fn used(stage: &mut Stage) -> i64 {
     stage.info("used_memory").await.parse().unwrap()
 }
 
-async fn usage(stage: &mut Stage, pool: &Pool, key: &str) -> i64 {
+async fn usage(stage: &mut Stage, key: &str) -> i64 {
     let mut command = redis::cmd("MEMORY");
     // A pool of few seats has fewer samples than that; 0 means all.
-    command.arg("USAGE").arg(pool.redis_key(key)).arg("SAMPLES").arg(0);
+    command.arg("USAGE").arg(key).arg("SAMPLES").arg(0);
     // No key, no bytes: sessions that share no seat need no entry in `n`.
     command.query_async::<Option<i64>>(&mut stage.cache).await.unwrap().unwrap_or(0)
 }

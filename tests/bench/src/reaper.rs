@@ -35,6 +35,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
         drop(heartbeat);
         let reaper = Function::start(stage, "reaper", &TTL).await;
         tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(is_held(stage, &pool).await, "the copy of the pool is not where it is looked for");
         let meter = crate::reached::Meter::of(stage).await;
         let request = reap(stage, &pool);
         let mut connection = Connection::open(reaper.address).await.unwrap();
@@ -77,11 +78,16 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
 /// Until Redis has forgotten the last seat, which it is told to once PostgreSQL has committed its end. `ended_at` would be too early: it
 /// is when the last thousand's transaction began, and of a thousand seats there is no other.
 async fn forgotten(stage: &mut Stage, pool: &Pool, began: Instant) -> Duration {
-    let held = redis::cmd("EXISTS").arg(pool.redis_key("s")).to_owned();
-    while held.query_async::<bool>(&mut stage.cache).await.unwrap() {
+    while is_held(stage, pool).await {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     began.elapsed()
+}
+
+/// Whether Redis knows a seat of the pool.
+async fn is_held(stage: &mut Stage, pool: &Pool) -> bool {
+    let [_, _, seats, ..] = pool.redis_keys();
+    redis::cmd("EXISTS").arg(seats).query_async(&mut stage.cache).await.unwrap()
 }
 
 /// A push that asks for the share of a sweep that this pool is.

@@ -11,6 +11,7 @@ use license_core::{
     },
     management::{Management, NewOrganization, RegistrationResult},
     records::{self, DatabaseRole, Records, VerifiedPerson},
+    seat_store::PoolKey,
     signer::local::LocalRoot,
 };
 use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
@@ -342,9 +343,9 @@ impl Stage {
 }
 
 impl Pool {
-    /// How a key of the pool is spelt.
-    pub(crate) fn redis_key(&self, suffix: &str) -> String {
-        format!("{{{}/default}}:{suffix}", self.number)
+    /// The keys of the pool, as the services spell them.
+    pub(crate) fn redis_keys(&self) -> [String; 6] {
+        PoolKey { license: self.number, pool: PoolName::default_pool() }.keys()
     }
 }
 
