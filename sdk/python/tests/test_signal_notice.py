@@ -16,6 +16,13 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="on
 BLOCKED = {
     "a lock of multiprocessing": "from multiprocessing import Lock\nlock = Lock()\nlock.acquire()\nwait = lock.acquire",
     "a lock": "lock = threading.Lock()\nlock.acquire()\nwait = lock.acquire",
+    "a lock, with more files than select knows": (
+        "import resource\n"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"
+        "files = [os.dup(0) for _ in range(1100)]\n"
+        "lock = threading.Lock()\nlock.acquire()\nwait = lock.acquire"
+    ),
     "a pipe": "pipe = os.pipe()\nwait = lambda: os.read(pipe[0], 1)",
     "a child": "import subprocess\nchild = subprocess.Popen(['cat'], stdin=subprocess.PIPE)\nwait = child.wait",
 }

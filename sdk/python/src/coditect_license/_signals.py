@@ -74,6 +74,7 @@ class SignalRelease:
         """Put this handler in front. Python lets only the main thread do this; in another thread nothing happens."""
         if not _may_set_handlers():
             return
+        installed = False
         for number in self._wanted:
             before = signal.getsignal(number)
             # A signal that the program ignores does not stop it. None is a handler of C code, to which nothing could be
@@ -83,7 +84,9 @@ class SignalRelease:
             with contextlib.suppress(ValueError, OSError):  # another interpreter than the main one
                 self._former[number] = before
                 signal.signal(number, self._handle)
-        _notice.begin(self)
+                installed = True
+        if installed:
+            _notice.begin(self)
 
     def uninstall(self) -> None:
         """Put the former handlers back where this one is still in place. A handler that was set since then stays."""
@@ -133,7 +136,7 @@ class _Notice:
         # Trio warns of whoever has something in that place.
         if sys.platform == "win32" or "trio" in sys.modules:
             return
-        with contextlib.suppress(ValueError, OSError, RuntimeError):  # no thread can be had, or another interpreter
+        with contextlib.suppress(ValueError, OSError, RuntimeError):  # no file or no thread can be had
             self._pipe = self._pipe or self._open()
             # A full pipe tells as much as one byte does.
             hosts = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
@@ -185,8 +188,10 @@ class _Notice:
     def _watch(self, reading: int) -> None:
         """In a thread of its own, until the pipe is closed at its other end."""
         main, numbers = threading.main_thread().ident, b"."
+        filled = select.poll()  # a program may have more files than select knows
+        filled.register(reading, select.POLLIN)
         while numbers and main is not None:
-            select.select([reading], [], [])
+            filled.poll()
             # The handler runs at once, unless the main thread is in a system call that was not interrupted.
             time.sleep(NOTICE_SECONDS)
             try:
@@ -195,7 +200,8 @@ class _Notice:
                 continue
             for number in set(numbers):
                 if _is_ours(number):
-                    signal.pthread_kill(main, number)
+                    with contextlib.suppress(OSError):  # the main thread has ended
+                        signal.pthread_kill(main, number)
         os.close(reading)
 
 
