@@ -130,6 +130,34 @@ outlive()
     assert len(http.fake.sessions) == 2 and not kept(http.fake)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux shows the threads of a process")
+def test_a_fork_waits_for_a_thread_that_is_about_to_end(http: Http, tmp_path: Path) -> None:
+    """OpenSSL holds a lock while it drops what it kept for a thread, which is after the thread was joined."""
+    code = """
+import ctypes, warnings
+from coditect_license import _process as process
+from coditect_license._aside import start_thread
+warnings.simplefilter("ignore", DeprecationWarning)
+libc, key, ended = ctypes.CDLL(None), ctypes.c_uint(), []
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def end(_):  # the system calls it as the thread ends, as it calls OpenSSL's
+    time.sleep(0.3)
+    ended.append(True)
+
+assert libc.pthread_key_create(ctypes.byref(key), end) == 0
+process.register_for_forks(client)
+process._import_all(process._late_imports())
+thread = start_thread(lambda: libc.pthread_setspecific(key, ctypes.c_void_p(1)), "a-short-one")
+thread.join()
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if ended else 1)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    run(http, tmp_path, code)
+
+
 ONE_LIFE = """
 import asyncio
 from coditect_license import LicenseError, _process as process

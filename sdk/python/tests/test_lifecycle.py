@@ -42,11 +42,17 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.stdin, self.stdout, self.stderr = self.process.stdin, self.process.stdout, self.process.stderr
-        self.watchdog = threading.Timer(60, self.process.kill)
+        self.watchdog = threading.Timer(60, self.kill)
         self.watchdog.start()
+
+    def kill(self) -> None:
+        """End it with its children: one that hangs would keep the output open, and the test with it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def line(self) -> str:
         return self.stdout.readline().strip()

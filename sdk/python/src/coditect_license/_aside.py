@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from . import _forks
+
 T = TypeVar("T")
 
 MOST_JOBS = 1000
@@ -78,13 +80,20 @@ def start_thread(work: Callable[[], None], name: str) -> threading.Thread:
     Interpreters inside an interpreter may forbid daemon threads (PEP 684). They get a usual one; :func:`is_ending` says
     when it must end.
     """
+
+    def until_its_end() -> None:
+        try:
+            work()
+        finally:
+            _forks.note_end()
+
     try:
-        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread = threading.Thread(target=until_its_end, name=name, daemon=True)
         thread.start()
     except RuntimeError as error:
         if "daemon" not in str(error):
             raise
-        thread = threading.Thread(target=work, name=name, daemon=False)
+        thread = threading.Thread(target=until_its_end, name=name, daemon=False)
         thread.start()
     return thread
 

@@ -7,8 +7,14 @@ whatever needs it there hangs. OpenSSL has such locks, and it does not renew the
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
+
+END_SECONDS = 1.0
+"""How many seconds a fork waits at most for threads that are about to end."""
 
 
 class _Moments:
@@ -17,6 +23,8 @@ class _Moments:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.running = 0
+        self.ending: deque[int] = deque(maxlen=64)
+        """Threads whose work is done, by the ids of the system. They may not have ended yet."""
 
 
 _moments = _Moments()
@@ -38,6 +46,12 @@ def no_fork() -> Iterator[None]:
             moments.changed.notify_all()
 
 
+def note_end() -> None:
+    """The work of this thread is done. What libraries keep for it is dropped after that, and OpenSSL has a lock then."""
+    with _moments.changed:
+        _moments.ending.append(threading.get_native_id())
+
+
 def hold(seconds: float) -> None:
     """Wait before a fork until no thread is in such a moment, at most ``seconds``, and let none begin."""
     global _forking  # noqa: PLW0603 - a process forks as a whole
@@ -48,8 +62,18 @@ def hold(seconds: float) -> None:
         _forking = me
         try:
             moments.changed.wait_for(lambda: moments.running == 0, seconds)
+            _wait_for_ends(moments.ending)
         finally:
             _forking = me  # while this one waited, another may have begun to
+
+
+def _wait_for_ends(ending: deque[int]) -> None:
+    """Joining is not enough: a thread is joined before the system has ended it. Only Linux says when that is."""
+    over = time.monotonic() + END_SECONDS
+    while ending:
+        thread = ending.popleft()
+        while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < over:  # noqa: PTH110 - it is light
+            time.sleep(0.0005)
 
 
 def let_go() -> None:
