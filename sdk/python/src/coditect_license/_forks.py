@@ -47,7 +47,10 @@ def no_fork() -> Iterator[None]:
 
 
 def note_end() -> None:
-    """The work of this thread is done. What libraries keep for it is dropped after that, and OpenSSL has a lock then."""
+    """The work of this thread is done.
+
+    What libraries keep for it is dropped only then, and OpenSSL has a lock meanwhile.
+    """
     with _moments.changed:
         _moments.ending.append(threading.get_native_id())
 
