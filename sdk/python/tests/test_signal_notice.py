@@ -64,7 +64,7 @@ print("not ended by the signal", time.monotonic() - began, flush=True)
 
 
 def test_a_handler_of_the_host_is_called_once_however_long_it_takes(http: Http, tmp_path: Path) -> None:
-    """Ours in front of it, another one put in its place later, and one that a wakeup file of the host belongs to."""
+    """One that ours hands on to, also when a signal is sent again, and one that was put in the place of ours later."""
     code = f"""
 {SEND_ASIDE}
 calls = []

@@ -63,11 +63,11 @@ class Seat(SeatView):
         wait: float | None,
         signals: SignalRelease | None,
     ) -> None:
-        # Before the server is asked: a signal that comes while it answers gives back what it grants.
-        if signals is not None:
-            self._keeper.signals = signals
-            signals.install()
         try:
+            # Before the server is asked: a signal that comes while it answers gives back what it grants.
+            if signals is not None:
+                self._keeper.signals = signals
+                signals.install()
             self._keeper.open(wait)
         except BaseException:
             self._keeper.leave_signals()

@@ -17,7 +17,7 @@ if python is None:
 # The tests find the package themselves, and say so to what they start; nothing is written into the clone.
 environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--ignore", "tests/local", "-m", "not one_python"]
-# They mostly wait: of the 300 s that they take together, a Python computes for 80.
+# They mostly wait: of the 300 s that they take together, a Python computes for 90.
 command += ["-n", "4", "--dist", "loadgroup"]
 # Whoever started all this with nohup has the signal ignored, and what the tests start would ignore it too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
