@@ -219,7 +219,7 @@ def with_locked_key(root):
     return _roots.RootKey(root.kid, types.SimpleNamespace(verify=locked(root.public.verify)))
 """
 PLACES = {
-    "the TLS context": "tls.system_context = locked(tls.system_context)",
+    "the TLS context": "tls._context_of = locked(tls._context_of)",
     "a root's signature": "client._context._roots = tuple(map(with_locked_key, client._context._roots))",
     "an instance's signature": "read = locked(ed25519.Ed25519PublicKey.from_public_bytes)\n"
     "ed25519.Ed25519PublicKey = types.SimpleNamespace(from_public_bytes=read)",
@@ -331,9 +331,9 @@ def test_the_pool_of_connections_is_made_within_a_lock_of_the_process_that_makes
     monkeypatch.setattr(threading, "Lock", LaterLock)
     made, within = _http._new_client, []
 
-    def noticed(context: Any, transport: Any) -> httpx.Client:
+    def noticed(*arguments: Any) -> httpx.Client:
         within.append(LaterLock.entered.count(threading.get_ident()))
-        return made(context, transport)
+        return made(*arguments)
 
     monkeypatch.setattr(_http, "_new_client", noticed)
     client.validate()

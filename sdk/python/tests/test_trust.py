@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from coditect_license import AsyncLicenseClient, ConfigurationError, LicenseClient, ServerUnreachable
-from coditect_license._tls import system_context
+from coditect_license._tls import tls_context
 
 from .fake_server import Http
 
@@ -120,9 +120,9 @@ def test_the_systems_own_store_is_asked_where_truststore_is_installed(monkeypatc
     module = types.ModuleType("truststore")
     module.SSLContext = lambda _: made  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "truststore", module)
-    assert system_context() is made
+    assert tls_context(True) is made
     monkeypatch.setitem(sys.modules, "truststore", None)
-    context = system_context()
+    context = tls_context(True)
     assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
 
 

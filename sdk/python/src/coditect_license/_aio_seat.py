@@ -75,7 +75,7 @@ async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
         # be cut off by the end of the loop in the middle of its connection.
         left = effect.timeout - (time.monotonic() - began)
         if not http.is_ready or left <= 0:
-            return TransportFault("the certificate authorities could not be read in time", None)
+            return http.trust.unread(effect.request.request_id)
         effect = replace(effect, timeout=left)
     # The time limit ends what has none of its own, such as a resolver.
     sending = asyncio.ensure_future(http.send(effect))

@@ -14,7 +14,7 @@ from ._aside import Aside
 from ._context import Context
 from ._errors import ConfigurationError, LicenseError
 from ._exchange import MAX_REPLY_BYTES, Reply, Request, SendRequest, TransportFault, lowercase_names
-from ._forks import no_fork
+from ._trust import Trust
 
 if TYPE_CHECKING:
     import httpx
@@ -26,8 +26,15 @@ LOOK_SECONDS = 2.0
 class SyncHttp:
     """Blocking requests over one pool of connections, which is made when it is first needed."""
 
-    def __init__(self, context: Context, transport: httpx.BaseTransport | None, client: httpx.Client | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        transport: httpx.BaseTransport | None,
+        client: httpx.Client | None,
+        trust: Trust | None = None,
+    ) -> None:
         self._context, self._transport, self._given = context, transport, client
+        self._trust = trust or Trust(context.settings.verify)
         self._own: httpx.Client | None = None
         self._making: dict[str, threading.Lock] = {}
         """The lock of whoever makes the pool, once somebody does.
@@ -40,6 +47,8 @@ class SyncHttp:
     def send(self, effect: SendRequest) -> Reply | TransportFault:
         """The reply, or the reason why there is none. Raises :class:`ConfigurationError` for a wrong ``verify``."""
         try:
+            if not self._is_ready(effect.timeout):
+                return self._trust.unread(effect.request.request_id)
             client = self._client()
             # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
@@ -64,6 +73,7 @@ class SyncHttp:
         """Leave the parent's connections to the parent. They are not closed, since that would end the parent's too."""
         self._own = None
         self._making = {}
+        self._trust.after_fork()
 
     def _fault(self, error: Exception, effect: SendRequest) -> TransportFault:
         refused = _refused_certificate(error)
@@ -75,12 +85,17 @@ class SyncHttp:
             self._looked_at[address] = look_at_certificate(self._context, effect)
         return _refused_fault(refused, self._looked_at.get(address, ""), effect)
 
+    def _is_ready(self, seconds: float) -> bool:
+        """Whether the certificate authorities are there, after at most so many seconds."""
+        another = self._given is not None or self._own is not None or self._transport is not None
+        return another or self._trust.make_within(seconds)
+
     def _client(self) -> httpx.Client:
         if self._given is not None:
             return self._given
         with self._making.setdefault("lock", threading.Lock()):
             if self._own is None:
-                self._own = _new_client(self._context, self._transport)
+                self._own = _new_client(self._context, self._transport, self._trust)
             return self._own
 
 
@@ -91,6 +106,7 @@ class AsyncHttp:
         self, context: Context, transport: httpx.AsyncBaseTransport | None, client: httpx.AsyncClient | None
     ) -> None:
         self._context, self._transport, self._given = context, transport, client
+        self.trust: Trust = Trust(context.settings.verify)
         self._own: httpx.AsyncClient | None = None
         self.aside: Aside = Aside("coditect-license-http")
         """Where :meth:`make_ready` is to be done."""
@@ -108,7 +124,7 @@ class AsyncHttp:
         """
         try:
             if not self.is_ready:
-                self._own = _new_async_client(self._context, self._transport)
+                self._own = _new_async_client(self._context, self._transport, self.trust)
         except LicenseError as error:
             return error
         except Exception:  # noqa: BLE001, S110 - it fails again where the request is sent, and is told there
@@ -156,6 +172,7 @@ class AsyncHttp:
         """Leave the parent's connections to the parent."""
         self._own = None
         self.aside.after_fork()
+        self.trust.after_fork()
 
     def without_loop(self) -> SyncHttp:
         """The same way to the server for blocking requests, when the event loop is over.
@@ -163,13 +180,13 @@ class AsyncHttp:
         A transport that only an event loop can drive is replaced by the usual one.
         """
         both = self._transport if hasattr(self._transport, "handle_request") else None
-        return SyncHttp(self._context, both, None)  # type: ignore[arg-type]
+        return SyncHttp(self._context, both, None, self.trust)  # type: ignore[arg-type]
 
     def _client(self) -> httpx.AsyncClient:
         if self._given is not None:
             return self._given
         if self._own is None:
-            self._own = _new_async_client(self._context, self._transport)
+            self._own = _new_async_client(self._context, self._transport, self.trust)
         return self._own
 
 
@@ -210,30 +227,26 @@ def look_at_certificate(context: Context, effect: SendRequest) -> str:
         return ""
 
 
-def _new_client(context: Context, transport: httpx.BaseTransport | None) -> httpx.Client:
+def _new_client(context: Context, transport: httpx.BaseTransport | None, trust: Trust) -> httpx.Client:
     import httpx
 
     if transport is not None:
         return httpx.Client(transport=transport, follow_redirects=False)
-    return httpx.Client(**_client_arguments(context))
+    return httpx.Client(**_client_arguments(context, trust))
 
 
-def _new_async_client(context: Context, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+def _new_async_client(context: Context, transport: httpx.AsyncBaseTransport | None, trust: Trust) -> httpx.AsyncClient:
     import httpx
 
     if transport is not None:
         return httpx.AsyncClient(transport=transport, follow_redirects=False)
-    return httpx.AsyncClient(**_client_arguments(context))
+    return httpx.AsyncClient(**_client_arguments(context, trust))
 
 
-def _client_arguments(context: Context) -> dict[str, Any]:
+def _client_arguments(context: Context, trust: Trust) -> dict[str, Any]:
     """What both kinds of client of httpx are made with."""
-    from ._tls import make_context
-
-    with no_fork():
-        verify = make_context(context.settings.verify)
     return {
-        "verify": verify,
+        "verify": trust.context(),
         "proxy": context.settings.proxy,
         "follow_redirects": False,
         "limits": _no_idle(),
