@@ -244,6 +244,9 @@ class Context:
             except LicenseError as error:
                 if error.request_id is None:
                     error.request_id = request_id_of(result) or result.request_id
+                if isinstance(error, ServerUnreachable) and result.proxy is not None:
+                    # Perhaps the proxy said it and not the server.
+                    error.args = (f"{error} {result.proxy}",)
                 raise
         fault = result if isinstance(result, TransportFault) else TransportFault("no answer")
         advice = fault.advice or "Check the network and try again."

@@ -61,6 +61,8 @@ class Reply:
     """The id that the request was sent with."""
     server: str | None = None
     """The address that it came from."""
+    proxy: str | None = None
+    """Which proxy it came through and what to do if that is at fault, in sentences; ``None`` if there was none."""
 
 
 @dataclass(frozen=True)

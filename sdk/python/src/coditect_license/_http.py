@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import platform
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._aside import Aside
 from ._context import Context
 from ._errors import ConfigurationError, LicenseError
 from ._exchange import MAX_REPLY_BYTES, Reply, Request, SendRequest, TransportFault, lowercase_names
+from ._faults import fault_of, refused_certificate, refused_fault
+from ._proxies import RequestWay
 from ._trust import Trust
 
 if TYPE_CHECKING:
@@ -46,14 +49,16 @@ class SyncHttp:
 
     def send(self, effect: SendRequest) -> Reply | TransportFault:
         """The reply, or the reason why there is none. Raises :class:`ConfigurationError` for a wrong ``verify``."""
+        way = _way_of(self._context, effect)
         try:
             if not self._is_ready(effect.timeout):
                 return self._trust.unread(effect.request.request_id)
             client = self._client()
             # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
-            with client.stream(**_stream_arguments(self._context, effect)) as response:
-                answer = _Answer(self._context, effect, response, sent_at)
+            trace = way.note if self._is_own else None
+            with client.stream(**_stream_arguments(self._context, effect, trace)) as response:
+                answer = _Answer(self._context, effect, response, sent_at, way)
                 for chunk in response.iter_raw() if answer.is_packed else response.iter_bytes():
                     if not answer.take(chunk):
                         break
@@ -61,7 +66,7 @@ class SyncHttp:
         except LicenseError:
             raise
         except Exception as error:  # noqa: BLE001 - a library may raise anything; no program may see it
-            return self._fault(error, effect)
+            return self._fault(error, effect, way)
 
     def close(self) -> None:
         """Close the connections, if they are ours."""
@@ -75,20 +80,23 @@ class SyncHttp:
         self._making = {}
         self._trust.after_fork()
 
-    def _fault(self, error: Exception, effect: SendRequest) -> TransportFault:
-        refused = _refused_certificate(error)
+    @property
+    def _is_own(self) -> bool:
+        """Whether it goes by the usual way, and not by one that the program gave."""
+        return self._given is None and self._transport is None
+
+    def _fault(self, error: Exception, effect: SendRequest, way: RequestWay) -> TransportFault:
+        refused = refused_certificate(error)
         if refused is None:
-            return _fault_of(error, effect)
-        own = self._given is None and self._transport is None
+            return fault_of(error, effect, way)
         address = effect.server or self._context.server
-        if own and address not in self._looked_at:
+        if self._is_own and address not in self._looked_at:
             self._looked_at[address] = look_at_certificate(self._context, effect)
-        return _refused_fault(refused, self._looked_at.get(address, ""), effect)
+        return refused_fault(refused, self._looked_at.get(address, ""), effect)
 
     def _is_ready(self, seconds: float) -> bool:
         """Whether the certificate authorities are there, after at most so many seconds."""
-        another = self._given is not None or self._own is not None or self._transport is not None
-        return another or self._trust.make_within(seconds)
+        return not self._is_own or self._own is not None or self._trust.make_within(seconds)
 
     def _client(self) -> httpx.Client:
         if self._given is not None:
@@ -133,12 +141,14 @@ class AsyncHttp:
 
     async def send(self, effect: SendRequest) -> Reply | TransportFault:
         """The reply, or the reason why there is none."""
+        way = _way_of(self._context, effect)
         try:
             client = self._client()
             # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
-            async with client.stream(**_stream_arguments(self._context, effect)) as response:
-                answer = _Answer(self._context, effect, response, sent_at)
+            trace = way.note_later if self._is_own else None
+            async with client.stream(**_stream_arguments(self._context, effect, trace)) as response:
+                answer = _Answer(self._context, effect, response, sent_at, way)
                 async for chunk in response.aiter_raw() if answer.is_packed else response.aiter_bytes():
                     if not answer.take(chunk):
                         break
@@ -146,14 +156,18 @@ class AsyncHttp:
         except LicenseError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            refused = _refused_certificate(error)
+            refused = refused_certificate(error)
             if refused is not None:
-                return _refused_fault(refused, await self._certificate(effect), effect)
-            return _fault_of(error, effect)
+                return refused_fault(refused, await self._certificate(effect), effect)
+            return fault_of(error, effect, way)
+
+    @property
+    def _is_own(self) -> bool:
+        return self._given is None and self._transport is None
 
     async def _certificate(self, effect: SendRequest) -> str:
         address = effect.server or self._context.server
-        if self._given is None and self._transport is None and address not in self._looked_at:
+        if self._is_own and address not in self._looked_at:
             from ._aio_aside import run_aside
 
             seen = await run_aside(
@@ -253,14 +267,20 @@ def _client_arguments(context: Context, trust: Trust) -> dict[str, Any]:
     }
 
 
-def _stream_arguments(context: Context, effect: SendRequest) -> dict[str, Any]:
+def _way_of(context: Context, effect: SendRequest) -> RequestWay:
+    return RequestWay(effect.server or context.server, context.settings.proxy)
+
+
+def _stream_arguments(context: Context, effect: SendRequest, trace: Callable[..., Any] | None) -> dict[str, Any]:
     request = effect.request
+    more: dict[str, Any] = {} if trace is None else {"extensions": {"trace": trace}}
     return {
         "method": request.method,
         "url": (effect.server or context.server) + request.path,
         "json": request.body,
         "headers": request_headers(request),
         "timeout": effect.timeout,
+        **more,
     }
 
 
@@ -294,8 +314,11 @@ def _no_idle() -> httpx.Limits:
 class _Answer:
     """A reply while it comes. What is wrong with it makes it a fault, which still says what it grants."""
 
-    def __init__(self, context: Context, effect: SendRequest, response: httpx.Response, sent_at: float) -> None:
+    def __init__(
+        self, context: Context, effect: SendRequest, response: httpx.Response, sent_at: float, way: RequestWay
+    ) -> None:
         self._clock, self._effect, self._response, self._sent_at = context.clock, effect, response, sent_at
+        self._way = way
         encoding: str = response.headers.get("content-encoding", "identity")
         is_compressed = encoding.lower() != "identity"
         # Unpacking could make it very large. The server compresses none, so only the beginning is looked at.
@@ -320,7 +343,7 @@ class _Answer:
         sent, server = self._effect.request.request_id, self._effect.server
         body = _unpacked(self._body) if self.is_packed else self._body[: MAX_REPLY_BYTES + 1]
         headers = lowercase_names(self._response.headers)
-        reply = Reply(self._response.status_code, body, headers, self._sent_at, sent, server)
+        reply = Reply(self._response.status_code, body, headers, self._sent_at, sent, server, self._way.in_words())
         return reply if self._fault is None else TransportFault(self._fault, None, sent, reply=reply)
 
 
@@ -332,47 +355,3 @@ def _unpacked(packed: bytes) -> bytes:
         with contextlib.suppress(zlib.error):
             return zlib.decompressobj(form).decompress(packed, MAX_REPLY_BYTES)
     return b""
-
-
-def _fault_of(error: Exception, effect: SendRequest) -> TransportFault:
-    sent = effect.request.request_id
-    return TransportFault(_reason_of(error, effect), _advice_of(error), sent, may_have_arrived=not _was_unsent(error))
-
-
-def _was_unsent(error: Exception) -> bool:
-    """Whether an error says that no connection was made, so that the request reached nobody."""
-    try:
-        import httpx
-    except ImportError:
-        return True
-    unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-    return isinstance(error, (*unsent, httpx.InvalidURL))
-
-
-def _refused_certificate(error: Exception) -> Any:  # noqa: ANN401 - ssl is not imported before it is used
-    from ._tls import verification_error
-
-    return verification_error(error)
-
-
-def _refused_fault(refused: Any, certificate: str, effect: SendRequest) -> TransportFault:  # noqa: ANN401 - as above
-    from ._tls import REFUSED_ADVICE, refused_reason
-
-    reason, sent = refused_reason(refused, certificate), effect.request.request_id
-    return TransportFault(reason, REFUSED_ADVICE, sent, may_have_arrived=False)
-
-
-def _reason_of(error: Exception, effect: SendRequest) -> str:
-    try:
-        import httpx
-    except ImportError as missing:
-        return f"the package httpx cannot be loaded ({missing})"
-    if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {effect.timeout:.1f} s"
-    return str(error) or type(error).__name__
-
-
-def _advice_of(error: Exception) -> str | None:
-    if "proxy" in f"{type(error).__name__} {error}".lower() or "socks" in str(error).lower():
-        return "Check proxy=…, or the proxy variables of the environment (ALL_PROXY, HTTPS_PROXY, NO_PROXY)."
-    return None

@@ -21,6 +21,11 @@ class Trust:
         self._aside = Aside("coditect-license-authorities")
         self._made: ssl.SSLContext | None = None
 
+    @property
+    def is_made(self) -> bool:
+        """Whether it is there."""
+        return self._made is not None
+
     def context(self) -> ssl.SSLContext:
         """The context. Making it takes as long as the disks do.
 
