@@ -74,7 +74,7 @@ async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
         # What this took is not there for the request any more. One that is begun when its caller is gone already would
         # be cut off by the end of the loop in the middle of its connection.
         left = effect.timeout - (time.monotonic() - began)
-        if left <= 0 or not (http.is_ready or http.trust.is_made):
+        if left <= 0 or not (http.is_ready or http.trust.is_tried):
             return http.trust.unread(effect.request.request_id)
         effect = replace(effect, timeout=left)
     # The time limit ends what has none of its own, such as a resolver.

@@ -7,6 +7,9 @@ from typing import Any
 from ._exchange import SendRequest, TransportFault
 from ._proxies import RequestWay, unusable_proxy
 
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+"""How OpenSSL's versions say that what came was no TLS."""
+
 
 def fault_of(error: Exception, effect: SendRequest, way: RequestWay) -> TransportFault:
     """The fault that an exception of httpx is."""
@@ -18,6 +21,8 @@ def fault_of(error: Exception, effect: SendRequest, way: RequestWay) -> Transpor
     elif "proxy" in f"{type(error).__name__} {error}".lower() or "socks" in str(error).lower():
         advice = "Check proxy=…, or the proxy variables of the environment (ALL_PROXY, HTTPS_PROXY, NO_PROXY)."
         reason, advice = unusable_proxy() or (reason, advice)
+    else:
+        reason, advice = _encryption_fault(error, way.address) or (reason, advice)
     sent = effect.request.request_id
     return TransportFault(reason, advice, sent, may_have_arrived=not _was_unsent(error))
 
@@ -54,4 +59,34 @@ def _reason_of(error: Exception, effect: SendRequest) -> str:
         return f"the package httpx cannot be loaded ({missing})"
     if isinstance(error, httpx.TimeoutException):
         return f"no answer within {effect.timeout:.1f} s"
-    return str(error) or type(error).__name__
+    return _text_of(error)
+
+
+def _text_of(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _encryption_fault(error: Exception, address: str) -> tuple[str, str] | None:
+    """What is said where one side speaks TLS and the other does not: the reason and what to do, or ``None``."""
+    import httpx
+
+    if address.startswith("https://"):
+        if not _is_not_tls(error):
+            return None
+        advice = "Check the port. A server without encryption has an http:// address, which needs allow_http=True."
+        return "what answers there does not encrypt (no TLS)", advice
+    if not isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
+        return None
+    # The usual end of a conversation with a server that wanted TLS: it hangs up, or says so in a form of its own.
+    return _text_of(error), "If that server encrypts (TLS), its address begins with https://. Else try again."
+
+
+def _is_not_tls(error: BaseException) -> bool:
+    import ssl
+
+    found: BaseException | None = error
+    for _ in range(10):
+        if found is None or isinstance(found, ssl.SSLError):
+            return found is not None and getattr(found, "reason", None) in NO_TLS
+        found = found.__cause__ or found.__context__
+    return False

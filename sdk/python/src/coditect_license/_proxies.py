@@ -20,7 +20,7 @@ class RequestWay:
     """Where the connection of one request leads. It is noted by a trace of httpx, which knows what was really asked."""
 
     def __init__(self, address: str, given: Any) -> None:  # noqa: ANN401 - a setting proxy, as httpx has it
-        self._address, self._given = address, given
+        self.address, self._given = address, given
         self._connected: tuple[str, int] | None = None
 
     def note(self, event: str, info: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ class RequestWay:
     @property
     def proxy(self) -> str | None:
         """The proxy and where it was taken from, as a phrase; ``None`` if none was asked."""
-        if self._connected is None or self._connected == _server_of(self._address):
+        if self._connected is None or self._connected == _server_of(self.address):
             return None
         host, port = self._connected
         return f"the proxy {f'[{host}]' if ':' in host else host}:{port} (from {self._origin})"
@@ -58,7 +58,7 @@ class RequestWay:
     def _origin(self) -> str:
         if self._given is not None:
             return SETTING if os.environ.get(SETTING, "").strip() == self._given else _GIVEN
-        scheme = _parts_of(self._address).scheme
+        scheme = _parts_of(self.address).scheme
         return next((name for name, _ in _variables(scheme, "all")), _SYSTEM)
 
 

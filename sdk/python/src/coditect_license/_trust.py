@@ -20,11 +20,12 @@ class Trust:
         self._verify = verify
         self._aside = Aside("coditect-license-authorities")
         self._made: ssl.SSLContext | None = None
+        self._failed = False
 
     @property
-    def is_made(self) -> bool:
-        """Whether it is there."""
-        return self._made is not None
+    def is_tried(self) -> bool:
+        """Whether making it came to an end: it is there, or it failed in an unexpected way, as it will again."""
+        return self._made is not None or self._failed
 
     def context(self) -> ssl.SSLContext:
         """The context. Making it takes as long as the disks do.
@@ -35,16 +36,20 @@ class Trust:
         if made is None:
             from ._tls import tls_context
 
-            self._made = made = tls_context(self._verify)
+            try:
+                self._made = made = tls_context(self._verify)
+            except Exception:
+                self._failed = True
+                raise
         return made
 
     def make_within(self, seconds: float) -> bool:
-        """Whether the context is there, after at most so many seconds. It raises what :meth:`context` does."""
+        """Whether making it came to an end after at most so many seconds. Raises for a wrong ``verify``."""
         if self._made is None:
             wrong = self._aside.run(self._make, seconds)
             if wrong is not None:
                 raise wrong.with_traceback(None)
-        return self._made is not None
+        return self.is_tried
 
     def unread(self, request_id: str) -> TransportFault:
         """The fault of a request that was not sent since the context could not be made in time."""
@@ -70,4 +75,6 @@ class Trust:
             self.context()
         except LicenseError as error:
             return error
+        except Exception:  # noqa: BLE001, S110 - it fails again where the request is sent, and is told there
+            pass
         return None
