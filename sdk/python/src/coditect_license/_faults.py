@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from ._exchange import SendRequest, TransportFault
@@ -59,7 +60,18 @@ def _reason_of(error: Exception, effect: SendRequest) -> str:
         return f"the package httpx cannot be loaded ({missing})"
     if isinstance(error, httpx.TimeoutException):
         return f"no answer within {effect.timeout:.1f} s"
+    if _has_errno(error, errno.EMFILE, errno.ENFILE):
+        return "this program has no file descriptor left for a connection"
     return _text_of(error)
+
+
+def _has_errno(error: BaseException, *numbers: int) -> bool:
+    found: BaseException | None = error
+    for _ in range(10):
+        if found is None or getattr(found, "errno", None) in numbers:
+            return found is not None
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def _text_of(error: Exception) -> str:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+
+def lacks_descriptors(error: Exception) -> bool:
+    """Whether a file could not be opened since this process, or the system, has too many open: it may be there."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def write_private(path: Path, text: str, *, replace: bool = True) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ._errors import ConfigurationError
-from ._files import write_private
+from ._files import lacks_descriptors, write_private
 from ._places import MachineSources, find_ci_job, find_container, machine_id_files, read_text
 
 __all__ = ["MachineSources"]  # it belongs to what is found here, and is defined where all of this can use it
@@ -86,10 +86,18 @@ def host_name(system: MachineSources) -> str:
 
 
 def _or_none(find: Callable[[], str | None]) -> str | None:
-    """What a source says; ``None`` if it fails. What a machine lacks never reaches the program."""
+    """What a source says; ``None`` if it fails. What a machine lacks never reaches the program.
+
+    Raises :class:`ConfigurationError` where a descriptor is missing: the source may have an id all the same.
+    """
     try:
         return find()
-    except Exception:  # noqa: BLE001 - a home that is none, a name in another encoding, a tool that is missing
+    except Exception as error:  # a home that is none, a name in another encoding, a tool that is missing
+        if lacks_descriptors(error):
+            raise ConfigurationError(
+                "This machine's identity cannot be found out now: this program has no file descriptor left. "
+                "Have it close files that it does not need, or raise its limit (ulimit -n)."
+            ) from error
         return None
 
 
@@ -110,8 +118,13 @@ def installation_parts(
 
     Links are followed, so that several links to one installation are one installation and cost one seat.
     """
-    resolved = os.path.normcase(os.path.realpath(installation))
-    root = "" if project_root is None else os.path.normcase(os.path.realpath(project_root))
+    try:
+        resolved = os.path.normcase(os.path.realpath(installation))
+        root = "" if project_root is None else os.path.normcase(os.path.realpath(project_root))
+    except OSError as error:  # the folder that the program works in is gone
+        raise ConfigurationError(
+            f"installation or project_root cannot be resolved: {error.strerror}. Give an absolute path."
+        ) from error
     return ("installation", resolved, root)
 
 
@@ -149,7 +162,9 @@ def _own_id(system: MachineSources) -> str | None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_private(path, f"{uuid.uuid4()}\n", replace=False)
         return f"own:{uuid.UUID(path.read_text('ascii').strip())}"
-    except Exception:  # noqa: BLE001 - also a user without a home directory
+    except Exception as error:  # also a user without a home directory
+        if lacks_descriptors(error):
+            raise
         return None
 
 
@@ -191,7 +206,9 @@ def _macos_uuid() -> str | None:
             timeout=5,
             check=False,
         ).stdout
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        if lacks_descriptors(error):
+            raise
         return None
     found = re.search(r'"IOPlatformUUID" = "([^"]+)"', output)
     return found.group(1) if found else None

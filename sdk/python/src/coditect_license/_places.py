@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._files import lacks_descriptors
+
 _UID = r"[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}"
 """A pod's uid; in the names of systemd's slices with low lines. A static pod's is a hash without hyphens."""
 _SYSTEMS = ("lxc", "lxc-libvirt", "systemd-nspawn", "wsl", "snap")
@@ -262,8 +264,13 @@ def _boot(system: MachineSources) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The beginning of a small file; nothing where it cannot be read."""
+    """The beginning of a small file; nothing where it cannot be read.
+
+    Raises :class:`OSError` where only a descriptor is missing, since the machine would be taken for another one.
+    """
     try:
         return path.read_text("utf-8", "replace")[:262144]
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if lacks_descriptors(error):
+            raise
         return ""
