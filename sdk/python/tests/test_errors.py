@@ -25,6 +25,9 @@ from coditect_license import (
     InvalidRequest,
     LicenseClient,
     LicenseError,
+    LicenseExpired,
+    LicenseNotStarted,
+    LicenseRevoked,
     LicenseSuspended,
     NoSeats,
     Refusal,
@@ -39,20 +42,30 @@ from coditect_license import (
 from .fake_server import ISSUER, FakeServer
 
 NOW = datetime(2026, 11, 21, 3, 10, 48, tzinfo=timezone.utc)
-ERRORS: list[LicenseError] = [
-    *(
-        getattr(coditect_license, name)("What happened.")
-        for name in ("LicenseError", "ConfigurationError", "InvalidKey", "UnknownPool", "Refusal", "LicenseExpired")
-    ),
+PUBLIC: list[type[LicenseError]] = [
+    value
+    for name in coditect_license.__all__
+    if isinstance(value := getattr(coditect_license, name), type) and issubclass(value, LicenseError)
+]
+DETAILED: list[LicenseError] = [
     InvalidRequest("What happened.", [("pool", "is wrong")]),
     ServerUnreachable("What happened.", 2.5, "no token was kept."),
     VerificationFailed("license token", "issuer", expected="https://a", found="https://b"),
     NoSeats("Full.", seats_total=5, seats_used=5, next_seat_in=7, holders=[SeatHolder("h", NOW, 3)], request_id="r"),
     TooManyProcesses("Full.", processes=32, next_process_in=3, request_id="r"),
-    LicenseSuspended("Suspended.", license="1XTSA1CTX2VZP", since=NOW, request_id="r"),
+    *(
+        kind("Not now.", license="1XTSA1CTX2VZP", since=NOW, request_id="r")
+        for kind in (LicenseExpired, LicenseSuspended, LicenseRevoked, LicenseNotStarted)
+    ),
     WrongProduct("Wrong.", product="other", license="1XTSA1CTX2VZP", request_id="r"),
     SessionGone("Over.", reason="kicked", request_id="r"),
 ]
+"""Those with members of their own, of which each is given."""
+ERRORS: list[LicenseError] = [
+    *(kind("What happened.") for kind in PUBLIC if kind not in map(type, DETAILED)),
+    *DETAILED,
+]
+"""One of each public kind: a new one is among them by itself."""
 ERRORS[0].request_id = "r-9"
 ERRORS[1].__dict__["code"] = "something_new"
 
@@ -76,9 +89,15 @@ def test_an_error_survives_copying_and_pickling(at: int) -> None:
         assert copied.args == error.args and vars(copied) == vars(error)
 
 
+def kinds_below(kind: type[LicenseError]) -> set[type[LicenseError]]:
+    return {kind}.union(*(kinds_below(one) for one in kind.__subclasses__()))
+
+
 def test_every_public_error_is_among_them_and_is_named_as_it_is_imported() -> None:
-    public = [value for name in coditect_license.__all__ if isinstance(value := getattr(coditect_license, name), type)]
-    for error in (value for value in public if issubclass(value, LicenseError)):
+    # What says that it is of the package can be imported from there.
+    said = {kind for kind in kinds_below(LicenseError) if kind.__module__ == "coditect_license"}
+    assert {type(error) for error in ERRORS} == {kind for kind in said if not kind.__name__.startswith("_")}
+    for error in PUBLIC:
         assert error.__module__ == "coditect_license"
         shown = traceback.format_exception_only(error.__new__(error))
         assert shown[0].startswith(f"coditect_license.{error.__name__}")
