@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from coditect_license import AsyncLicenseClient, LicenseClient, SeatState, ServerUnreachable, VerificationFailed
+from coditect_license.testing import HeldSession
 
 from .conftest import FakeClock, until
 from .fake_server import ISSUER, FakeServer, Http
@@ -33,6 +35,15 @@ class Fronts:
         if server is None:
             raise httpx.ConnectError("connection refused")
         return server.handle(request)
+
+
+class Stranger(FakeServer):
+    """Another deployment, whose handles are no other's."""
+
+    def _named(self, session: HeldSession) -> HeldSession:
+        named = super()._named(session)
+        named.handle = f"of-a-stranger-{named.handle}"
+        return named
 
 
 @pytest.fixture
@@ -90,6 +101,72 @@ def test_another_issuer_behind_an_address_is_refused_and_its_seat_given_back(
     with client.seat() as seat:
         assert seat.state is SeatState.ONLINE
     assert set(stranger.sessions) <= set(stranger.released) and set(server.sessions) == set(server.released)
+
+
+def test_a_seat_is_given_back_to_its_deployment_though_another_one_answered_last(
+    client: LicenseClient, fronts: Fronts, server: FakeServer
+) -> None:
+    stranger = Stranger(now=server.now, issuer="https://other.example.com")
+    fronts.servers[FIRST] = stranger
+    with client.seat():
+        until(lambda: stranger.sessions and set(stranger.sessions) == set(stranger.released))
+        client.validate()  # which nobody signs
+    assert set(server.sessions) == set(server.released)
+    # Also where the other one is asked first, which refuses a handle that it does not know.
+    lease = client.acquire()
+    client._context.prefer_server(FIRST)
+    client.release(lease)
+    assert set(server.sessions) == set(server.released)
+
+
+def test_an_asyncio_client_does_the_same_where_another_issuer_is_behind_the_first_address(
+    fronts: Fronts, clock: FakeClock, settings: dict[str, Any], server: FakeServer
+) -> None:
+    stranger = Stranger(now=server.now, issuer="https://other.example.com")
+    fronts.servers[FIRST] = stranger
+
+    async def program() -> None:
+        transport = httpx.MockTransport(fronts.handle)
+        client = AsyncLicenseClient([FIRST, SECOND], transport=transport, clock=clock, max_retries=0, **settings)
+        async with client:
+            async with client.seat() as seat:
+                assert seat.state is SeatState.ONLINE
+            # Not at the end of the loop only.
+            await until_in_loop(lambda: set(stranger.sessions) == set(stranger.released))
+            assert stranger.sessions and set(server.sessions) == set(server.released)
+            lease = await client.acquire()
+            await until_in_loop(lambda: set(stranger.sessions) == set(stranger.released))
+            assert set(server.sessions) - set(server.released) == {lease.session}
+            fronts.servers[FIRST], fronts.servers[SECOND] = server, None  # the other address of the same deployment
+            await client.release(lease)
+
+    asyncio.run(asyncio.wait_for(program(), 30))
+    assert set(server.sessions) == set(server.released)
+
+
+def test_an_asyncio_seat_is_released_through_the_other_address_in_its_running_loop(
+    fronts: Fronts, clock: FakeClock, settings: dict[str, Any], server: FakeServer
+) -> None:
+    async def program() -> None:
+        transport = httpx.MockTransport(fronts.handle)
+        client = AsyncLicenseClient([FIRST, SECOND], transport=transport, clock=clock, **settings)
+        async with client:
+            seat = await client.seat()
+            fronts.servers[FIRST] = None
+            assert await seat.release() and set(server.sessions) == set(server.released)
+            fronts.servers[FIRST] = server
+            client._context.prefer_server(FIRST)
+            async with client.seat():
+                fronts.servers[FIRST] = None
+            assert set(server.sessions) == set(server.released)
+
+    asyncio.run(asyncio.wait_for(program(), 30))
+    assert [address for address, verb, _ in fronts.asked if verb == "release"] == [FIRST, SECOND, FIRST, SECOND]
+
+
+async def until_in_loop(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
 
 
 def test_where_no_address_answers_the_error_says_so(client: LicenseClient, fronts: Fronts) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from coditect_license import (
     AsyncLicenseClient,
+    AsyncSeat,
     ConfigurationError,
     LicenseClient,
     LicenseError,
@@ -27,7 +28,7 @@ from coditect_license import (
 from coditect_license._seat_core import SeatCore
 
 from .conftest import until
-from .fake_server import ISSUER, FakeServer, Http
+from .fake_server import ISSUER, OTHER_ROOT, FakeServer, Http, Signer
 from .test_lifecycle import POSIX, Program, run
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -45,11 +46,17 @@ def kept(server: FakeServer) -> set[str]:
     return set(server.sessions) - set(server.released)
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+ANOTHER_ROOT = "a root that is not pinned"
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, ANOTHER_ROOT])
 def test_a_lease_that_fails_verification_is_given_back_in_both_faces(
     client: LicenseClient, async_client: AsyncLicenseClient, server: FakeServer, wrong: str
 ) -> None:
-    server.tweak = WRONG[wrong]
+    usual = server.signer
+    server.tweak = WRONG.get(wrong, {})
+    if wrong == ANOTHER_ROOT:
+        server.signer = Signer(int(server.now()), OTHER_ROOT)
 
     async def by_task() -> None:
         async with async_client.seat():
@@ -61,11 +68,12 @@ def test_a_lease_that_fails_verification_is_given_back_in_both_faces(
         lambda: asyncio.run(by_task()),
         lambda: asyncio.run(async_client.acquire()),
     ):
-        with pytest.raises(VerificationFailed):
+        with pytest.raises(VerificationFailed) as caught:
             ask()
+        assert (caught.value.check == "key") == (wrong == ANOTHER_ROOT)
         until(lambda: not kept(server))
     assert len(server.sessions) == 4, "each start has an attempt of its own, since the one before was given back"
-    server.tweak = {}
+    server.tweak, server.signer = {}, usual
     assert client.seat().state is SeatState.ONLINE
 
 
@@ -229,7 +237,7 @@ def test_an_answer_that_comes_after_the_caller_has_gone_is_given_back(http: Http
     until(lambda: not kept(http.fake))
 
 
-_held: Seat
+_held: Seat | AsyncSeat
 
 
 def hold_in_child(url: str, settings: dict[str, Any]) -> None:
@@ -237,29 +245,45 @@ def hold_in_child(url: str, settings: dict[str, Any]) -> None:
     _held = LicenseClient(url, **settings).seat()
 
 
+def hold_in_loop_of_child(url: str, settings: dict[str, Any]) -> None:
+    async def hold() -> None:
+        global _held  # noqa: PLW0603 - as above
+        _held = await AsyncLicenseClient(url, **settings).seat()
+
+    loop = asyncio.new_event_loop()
+    _loops.append(loop)  # it is neither run to its end nor closed, as where the child ends within a task
+    loop.run_until_complete(hold())
+
+
+_loops: list[asyncio.AbstractEventLoop] = []
+HOLDERS: dict[str, Callable[[str, dict[str, Any]], None]] = {"thread": hold_in_child, "task": hold_in_loop_of_child}
+
+
 @POSIX
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.parametrize("kind", ["process", "pool", "executor"])
+@pytest.mark.parametrize("face", HOLDERS)
 def test_a_child_of_multiprocessing_gives_its_seat_back(
-    http: Http, settings: dict[str, Any], method: str, kind: str
+    http: Http, settings: dict[str, Any], method: str, kind: str, face: str
 ) -> None:
     from concurrent.futures import ProcessPoolExecutor
 
     context: Any = multiprocessing.get_context(method)
+    hold = HOLDERS[face]
     with LicenseClient(http.url, **settings).seat():  # the parent has hooks of its own, which a child inherits
         if kind == "process":
-            child = context.Process(target=hold_in_child, args=(http.url, settings))
+            child = context.Process(target=hold, args=(http.url, settings))
             child.start()
             child.join(30)
             assert child.exitcode == 0
         elif kind == "pool":
             pool = context.Pool(1)
-            pool.apply(hold_in_child, (http.url, settings))
+            pool.apply(hold, (http.url, settings))
             pool.close()
             pool.join()
         else:
             with ProcessPoolExecutor(1, mp_context=context) as executor:
-                executor.submit(hold_in_child, http.url, settings).result(30)
+                executor.submit(hold, http.url, settings).result(30)
     until(lambda: len(http.fake.sessions) == 2 and not kept(http.fake))
 
 

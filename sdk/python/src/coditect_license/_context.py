@@ -84,16 +84,16 @@ class Context:
 
     @property
     def server(self) -> str:
-        """The address that answered last; before the first answer, the preferred one."""
+        """The address whose signed answer came last; before the first one, the preferred one."""
         return self._servers[0]
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The addresses in the order in which they are asked: the one that answered last is the first."""
+        """The addresses in the order in which they are asked: the one whose signed answer came last is the first."""
         return self._servers
 
     def prefer_server(self, address: str) -> None:
-        """Note that this address answered, so that it is asked first from now on."""
+        """Note that a signed answer came from this address, so that it is asked first from now on."""
         if self._servers[0] != address:
             self._servers = (address, *(other for other in self._servers if other != address))
 

@@ -97,7 +97,8 @@ def ask(
     """One question, repeated while no answer comes, until ``deadline`` on the monotonic clock.
 
     Each try is a request of its own, with a nonce of its own. Where the server has several addresses, each is asked in
-    turn, the ``first`` before the others, until one gives a trusted answer. ``note`` is told what came of each try.
+    turn, the ``first`` before the others, until one gives a trusted answer. It is asked first from now on if it signed
+    that. ``note`` is told what came of each try.
     Raises what the last round raised; an answer that was not trusted is worth more than none.
     """
     tries = 0
@@ -105,7 +106,7 @@ def ask(
         servers = context.servers
         if first is not None:
             servers = (first, *(other for other in servers if other != first))
-        untrusted: VerificationFailed | None = None
+        untrusted: VerificationFailed | Refusal | None = None
         unreachable: ServerUnreachable | None = None
         for at, server in enumerate(servers):
             request = build()
@@ -116,10 +117,14 @@ def ask(
                 answer = context.read(result, lambda reply, asked=request: read(reply, asked), server)  # type: ignore[misc]
             except ServerUnreachable as error:
                 unreachable = error
-            except VerificationFailed as error:
+            except (VerificationFailed, Refusal) as error:
+                if isinstance(error, Refusal) and request.nonce is not None:
+                    raise
+                # Nobody signed it: another deployment may be behind this address, which does not know the session.
                 untrusted = untrusted or error
             else:
-                context.prefer_server(server)
+                if request.nonce is not None:
+                    context.prefer_server(server)
                 return answer
         if untrusted is not None:
             raise untrusted
