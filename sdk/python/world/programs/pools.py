@@ -1,11 +1,13 @@
 """Children of one kind that each take a seat: which of them say that they are online.
 
-pools.py KIND METHOD    KIND: process, pool, pool-terminate, executor, raises, forked-holder; METHOD: fork, spawn,
-forkserver, or billiard for its own fork
+pools.py KIND METHOD [task]    KIND: process, pool, pool-terminate, executor, raises, forked-holder; METHOD: fork,
+spawn, forkserver, or billiard for its own fork; with the word task each child takes its seat in an event loop of its
+own, which it cannot for pool-terminate: there a signal would have to give it back
 """
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import importlib
 import multiprocessing
@@ -14,17 +16,31 @@ import sys
 import warnings
 from typing import Any
 
-from coditect_license import LicenseClient
+from coditect_license import AsyncLicenseClient, LicenseClient
 
 CHILDREN = 3
 seat: Any = None
+loop: Any = None
+FACE = "POOLS_FACE"  # in the environment, since children of every kind inherit it
+
+
+def take() -> Any:
+    global loop
+    if os.environ.get(FACE) != "task":
+        return LicenseClient().seat()
+    loop = asyncio.new_event_loop()  # it is never closed, as where the child ends within a task
+
+    async def hold() -> Any:
+        return await AsyncLicenseClient().seat()
+
+    return loop.run_until_complete(hold())
 
 
 def work(number: int) -> str:
     """As a task does it: the seat of this process is taken once and nobody gives it back by hand."""
     global seat
     if seat is None or seat.state.value == "gone":
-        seat = LicenseClient().seat()
+        seat = take()
     return seat.state.value
 
 
@@ -72,8 +88,9 @@ def executor(context: Any) -> list[str]:
         return list(workers.map(work, range(2 * CHILDREN)))
 
 
-def main(kind: str, method: str) -> list[str]:
+def main(kind: str, method: str, face: str = "thread") -> list[str]:
     global seat
+    os.environ[FACE] = face
     # Python 3.12 warns of forks beside threads; the programs that these stand for have threads.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     context: Any = importlib.import_module("billiard") if method == "billiard" else multiprocessing.get_context(method)
