@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coditect_license import SeatEvent, SeatState, TooManyProcesses
+from coditect_license import LicenseError, NoSeats, SeatEvent, SeatState, TooManyProcesses
 from coditect_license.testing import InMemoryServer
 
 from .conftest import until
@@ -128,3 +128,33 @@ def test_a_refusal_of_one_process_more_says_how_many_places_are_the_programs_own
         asyncio.run(program())
         client.release(lease)
         assert kept[0].release()
+
+
+@pytest.mark.parametrize("counts_processes", [True, False])
+def test_a_refusal_says_what_to_do_where_this_very_process_holds_what_is_missing(counts_processes: bool) -> None:
+    """As where a cell of a notebook ends with ``client.seat()``: Jupyter keeps what it shows in ``Out``."""
+    more: dict[str, Any] = {"count_processes": True} if counts_processes else {"processes_per_seat": 1}
+    kind = NoSeats if counts_processes else TooManyProcesses
+    with InMemoryServer(seats=1, **more) as server:
+        out = [server.client(hardware_id="machine-0001", instance_id="process-0001").seat()]
+        again = server.client(hardware_id="machine-0001", instance_id="process-0002")
+        with pytest.raises(kind, match=r"this process itself.*seat\.release\(\)") as caught:
+            again.seat()
+        assert "Out[…]" in str(caught.value) and str(caught.value).startswith(caught.value.detail)
+
+        async def start() -> None:
+            async with (
+                server.async_client(hardware_id="machine-0001", instance_id="process-0003") as client,
+                client.seat(),
+            ):
+                pass
+
+        with pytest.raises(kind, match=r"this process itself.*seat\.release\(\)"):
+            asyncio.run(start())
+        out.pop().release()
+        with again.seat():
+            pass
+        server.occupy_seats()
+        with pytest.raises(LicenseError) as caught:
+            again.seat()
+        assert "seat.release()" not in str(caught.value), "somebody else holds it"

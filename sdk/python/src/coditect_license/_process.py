@@ -24,11 +24,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _forks
 from ._aside import start_thread
-from ._errors import ServerUnreachable, TooManyProcesses
+from ._errors import NoSeats, ServerUnreachable, TooManyProcesses
 
 if TYPE_CHECKING:
     from ._context import Context
 
+OWN_PLACES = (
+    "A seat is held while anything refers to it, in a notebook also Out[…] after a cell that ends with it: "
+    "seat.release() gives it back."
+)
+"""What is the likely reason where a program is refused by what it holds itself."""
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
 are over."""
@@ -120,15 +125,25 @@ def note_remainder(remainder: HeldSeat, *, is_left: bool) -> None:
 
 
 def note_own_places(error: BaseException, context: Context) -> None:
-    """Say in a refusal of a further process how many of the places on the machine's seat this process has itself."""
-    if not isinstance(error, TooManyProcesses):
+    """Say in a refusal how much of what is missing this process has itself, which people do not expect.
+
+    Where a license counts processes, that is a seat; else it is a place on the machine's seat.
+    """
+    if not isinstance(error, (TooManyProcesses, NoSeats)):
         return
     own = 0
     for core in [getattr(seat, "core", None) for seat in list(_held_seats)]:
         held = None if core is None else core.lease
         own += held is not None and (held.claims.license, held.claims.hw) == (context.key.number, context.hw)
-    which = {0: "None of these places is", 1: "1 of these places is"}.get(own, f"{own} of these places are")
-    error.args = (f"{error.detail} {which} held by seats of this process itself.",)
+    told = error.detail
+    if isinstance(error, TooManyProcesses):
+        which = {0: "None of these places is", 1: "1 of these places is"}.get(own, f"{own} of these places are")
+        told = f"{told} {which} held by seats of this process itself."
+    elif own:
+        told = f"{told} {own} of the seats {'is' if own == 1 else 'are'} held by this process itself."
+    if own:
+        told = f"{told} {OWN_PLACES}"
+    error.args = (told,)
 
 
 def unregister_seat(seat: HeldSeat) -> None:
