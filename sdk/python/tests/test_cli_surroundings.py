@@ -26,8 +26,7 @@ from . import forked
 from .cli_world import World, world_at
 from .test_cli_doctor import over_tls
 
-pytestmark = pytest.mark.one_python
-
+one_python = pytest.mark.one_python
 WORDS: dict[str, list[str]] = {
     "login": ["login", "--no-keyring"],
     "logout": ["logout"],
@@ -181,11 +180,34 @@ SURROUNDINGS: dict[str, Surrounding] = {
 }
 
 
+# argparse, the encodings of the streams and ssl are not the same in every Python: one surrounding of each kind, and the
+# commands that differ most, are tried in all of them (./dev sdk world).
+EVERYWHERE = {
+    "an encoding": "ASCII",
+    "a terminal": "a terminal of 40 columns",
+    "no reader": "nobody who reads",
+    "a closed stream": "a closed stdout",
+    "a full disk": "a full disk",
+    "a network": "a proxy of a kind that is none",
+    "an option of Python": "an optimized interpreter",
+}
+EVERYWHERE_WORDS = ("run", "status", "--help")
+
+
+@one_python
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_no_surrounding_brings_a_traceback_out_of_any_command(world: World, name: str) -> None:
-    surrounding = SURROUNDINGS[name]
+    check(world, SURROUNDINGS[name], WORDS)
+
+
+@pytest.mark.parametrize("kind", EVERYWHERE)
+def test_one_surrounding_of_each_kind_brings_none_on_any_python(world: World, kind: str) -> None:
+    check(world, SURROUNDINGS[EVERYWHERE[kind]], {command: WORDS[command] for command in EVERYWHERE_WORDS})
+
+
+def check(world: World, surrounding: Surrounding, commands: dict[str, list[str]]) -> None:
     wrong = []
-    for command, words in WORDS.items():
+    for command, words in commands.items():
         done = surrounding.run(world, words)
         if "Traceback" in done.out + done.err or "Exception ignored" in done.err:
             wrong.append((command, done))
@@ -197,6 +219,7 @@ def test_no_surrounding_brings_a_traceback_out_of_any_command(world: World, name
     assert world.server.own_sessions() == []
 
 
+@one_python
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becoming nobody needs root and setpriv")
 def test_a_user_who_is_nobody_gets_sentences_too(world: World) -> None:
     for command, words in WORDS.items():
@@ -205,6 +228,7 @@ def test_a_user_who_is_nobody_gets_sentences_too(world: World) -> None:
         assert command != "login" or "home directory" in done.err
 
 
+@one_python
 def test_an_inspected_network_is_named_by_every_command_that_asks(tmp_path: Path) -> None:
     with world_at(tmp_path / "home") as world:
         over_tls(world)
@@ -222,6 +246,7 @@ def test_an_inspected_network_is_named_by_every_command_that_asks(tmp_path: Path
             assert done.code == 0, (command, done)
 
 
+@one_python
 def test_a_pipe_to_head_ends_quietly(world: World) -> None:
     for words in (["--help"], ["status"], ["run", "--help"]):
         command = f'"{sys.executable}" -m coditect_license {" ".join(words)} | head -1'
@@ -231,6 +256,7 @@ def test_a_pipe_to_head_ends_quietly(world: World) -> None:
         assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
 
 
+@one_python
 def test_a_proxy_without_an_answer_is_waited_for_no_longer_than_the_timeout(world: World) -> None:
     import socket
 
