@@ -246,5 +246,5 @@ def test_a_start_without_contact_is_foretold(world: World) -> None:
     (next_to / name).write_text(kept)
     told = world.answer("doctor")
     assert (told["exit"], told["run_exits"]) == (1, 0), told
-    assert "without the server" in checks_of(told)["kept token"]["detail"]
+    assert "without the server" in checks_of(told)["offline start"]["detail"]
     assert world.run("run", "--", "echo", "started").stdout == "started\n"

@@ -219,7 +219,7 @@ class SeatCore:
         if not self.context.offline:
             return "it was not asked for (offline=False)."
         if not self.kept_is_known:
-            return "the kept token could not be read in time; perhaps the disk hangs."
+            return "the token saved on this machine could not be read in time; perhaps the disk hangs."
         kept = self.kept
         if kept is None:
             return f"{self.context.store.problem or 'no token was kept on this machine yet'}."
@@ -231,7 +231,7 @@ class SeatCore:
         if claims.offline_until <= claims.exp:
             # An earlier run gave its lease back, and its grace with it.
             return (
-                "the kept token allows no use without contact: "
+                "the token saved on this machine allows no use without contact: "
                 "the license has none, or the last run was too short to earn it."
             )
         with self.lock:

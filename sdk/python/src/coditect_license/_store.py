@@ -73,7 +73,7 @@ class TokenStore:
             raw = path.read_bytes()
         except (OSError, ValueError) as error:
             if not (isinstance(error, FileNotFoundError) and error.filename):
-                self._failed(f"the kept token cannot be read ({_reason(error)})")
+                self._failed(f"the token saved on this machine cannot be read ({_reason(error)})")
             return None
         try:
             value = loads(raw)
@@ -81,7 +81,9 @@ class TokenStore:
             if not (isinstance(token, str) and isinstance(certificate, str) and 0 <= seen < 1e12):
                 raise ValueError("of the wrong form")
         except (ValueError, KeyError, TypeError, OverflowError):
-            self._failed(f"the kept token is corrupt ({path}); it is replaced when the server is next reached")
+            self._failed(
+                f"the token saved on this machine is corrupt ({path}); it is replaced when the server is next reached"
+            )
             return None
         return KeptToken(token, certificate, seen)
 
@@ -119,7 +121,7 @@ class TokenStore:
         try:
             self.path.unlink(missing_ok=True)
         except (OSError, ValueError) as error:
-            self._failed(f"the kept token cannot be removed ({_reason(error)})")
+            self._failed(f"the token saved on this machine cannot be removed ({_reason(error)})")
 
     def _failed(self, problem: str) -> None:
         if problem != self._logged:

@@ -32,8 +32,8 @@ COMMANDS = {
     ),
     "logout": (
         "remove what login kept",
-        "Remove the kept settings, the license key in the OS keyring, and the kept token. Programs that hold a seat "
-        "keep it until they end.",
+        "Remove the kept settings, the license key in the OS keyring, and the token saved on this machine for starts "
+        "without the server. Programs that hold a seat keep it until they end.",
         ("coditect-license logout",),
     ),
     "run": (
@@ -52,7 +52,7 @@ COMMANDS = {
         ("coditect-license status", "coditect-license status --json"),
     ),
     "verify": (
-        "check a kept token or a saved answer, without a server",
+        "check a saved token or a saved answer, without a server",
         "Check the signatures, the product, the machine and the times of a token, as a program would.",
         (
             "coditect-license verify answer.json",

@@ -152,10 +152,10 @@ def _forget_token(saved: dict[str, Any], removed: list[str], problems: list[str]
             return
         in_time(seconds, f"The file {file}", store.forget)
     except (LicenseError, OSError) as error:
-        problems.append(f"The kept token was not found: {in_words(error)}")
+        problems.append(f"The saved token was not found: {in_words(error)}")
         return
     if store.problem is None:
-        removed.append(f"the kept token in {file}")
+        removed.append(f"the saved token in {file}")
     else:
         problems.append(f"{store.problem}.")
 

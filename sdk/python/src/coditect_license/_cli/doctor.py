@@ -155,7 +155,11 @@ class _Examination:
         if left is None:
             return result
         self.run_exits = 0
-        return result[0], "warning", f"a start works without the server for another {span(left)}, by the kept token"
+        return (
+            result[0],
+            "warning",
+            f"a start works without the server for another {span(left)}, by the token saved on this machine",
+        )
 
     def _seat(self, client: LicenseClient) -> CheckResult:
         try:
@@ -225,22 +229,22 @@ def _check_keys(reply: Reply, client: LicenseClient, outlook: Outlook) -> CheckR
 
 def _check_store(client: LicenseClient, seconds: float) -> CheckResult:
     try:
-        return in_time(seconds, "The directory of the kept token", lambda: _examine_store(client._context.store))
+        return in_time(seconds, "The directory of the saved token", lambda: _examine_store(client._context.store))
     except (LicenseError, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or in_words(error)
-        return "kept token", "warning", f"{in_words(reason)}: no use without contact after a restart"
+        return "offline start", "warning", f"{in_words(reason)}: no use without contact after a restart"
 
 
 def _examine_store(store: TokenStore) -> CheckResult:
     kept = store.load()
     directory = store.path.parent
     if store.problem is not None:
-        return "kept token", "warning", in_words(store.problem)
+        return "offline start", "warning", in_words(store.problem)
     while not os.path.exists(directory) and directory != directory.parent:  # noqa: PTH110 - it never raises
         directory = directory.parent
     if not os.access(directory, os.W_OK):
-        return "kept token", "warning", f"{directory} cannot be written: no use without contact after a restart"
-    return "kept token", "ok", "none yet; the first seat keeps one" if kept is None else f"in {store.path}"
+        return "offline start", "warning", f"{directory} cannot be written: no use without contact after a restart"
+    return "offline start", "ok", "none yet; the first seat keeps one" if kept is None else f"in {store.path}"
 
 
 def _try_seat(client: LicenseClient) -> str:

@@ -70,7 +70,7 @@ def offline_left(client: LicenseClient, seconds: float) -> float | None:
     if not client._context.offline:
         return None
     try:
-        kept = in_time(seconds, "The kept token", client._context.store.load)
+        kept = in_time(seconds, "The saved token", client._context.store.load)
     except LicenseError:
         return None
     if kept is None:
@@ -163,7 +163,7 @@ def _no_seats(told: Validation) -> errors.NoSeats:
         later = "later" if told.retry_in is None else f"in {span(told.retry_in)}"
         text = (
             f"No seat is free: {used} of {total} in use, and {waiting} in nobody's use, "
-            "but each of those waits until no earlier holder can count on it any more. "
+            "but each of those waits until nobody who had it can count on it any more. "
             f"Closing a program does not help those: try again {later}, or run --wait 10m."
         )
     else:
