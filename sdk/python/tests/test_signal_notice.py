@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
+from .conftest import until
 from .fake_server import Http
+from .test_given_back import kept
 from .test_lifecycle import Program, run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux shows what threads do")
@@ -244,3 +249,41 @@ def test_a_signal_leaves_no_seat_taken_wherever_it_comes(tmp_path: Path) -> None
     _, lines, _, left = last.split()
     assert len(statuses) > int(lines) // EVERY - 2 > 20, done
     assert left == "0" and statuses.count("status 15") > len(statuses) * 0.9, done
+
+
+GOES_ON = """
+came = []
+signal.signal(signal.SIGTERM, lambda *_: came.append("handled"))
+seat = client.seat(release_on_signals=True)
+print(*came, seat.state.value)
+with client.seat() as again:
+    print(again.state.value)
+"""
+
+
+def test_a_signal_during_a_start_whose_handler_of_the_host_returns_leaves_a_seat_that_is_gone(
+    http: Http, tmp_path: Path
+) -> None:
+    arrived, answer, handle = threading.Event(), threading.Event(), http.fake.handle
+
+    def handle_late(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        assert answer.wait(20)
+        return handle(request)
+
+    http.fake.handle = handle_late  # type: ignore[method-assign]
+    program = Program(http, tmp_path, GOES_ON)
+    assert arrived.wait(20)
+    program.process.send_signal(signal.SIGTERM)
+    # The handler has begun once the signal is no longer pending; it waits for the answer then.
+    until(lambda: not pending(program.process.pid))
+    answer.set()
+    status, out, err = program.end()
+    assert (status, out.split()) == (0, ["handled", "gone", "online"]), err
+    assert len(http.fake.sessions) == 2 and not kept(http.fake)
+
+
+def pending(pid: int) -> bool:
+    shown = Path(f"/proc/{pid}/status").read_text("ascii")
+    masks = [int(line.split()[1], 16) for line in shown.splitlines() if line.startswith(("SigPnd:", "ShdPnd:"))]
+    return any(mask >> (signal.SIGTERM - 1) & 1 for mask in masks)

@@ -95,7 +95,8 @@ class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
             release_on_signals: Whether to give the seat back on SIGTERM and SIGHUP, or on which signals. They are
                 handed on to the program's own handlers afterwards. A thread sees to it that one which does not
                 interrupt what the main thread waits for is noticed within a second. It needs the main thread: elsewhere
-                there is a :class:`RuntimeWarning`, and nothing else happens.
+                there is a :class:`RuntimeWarning`, and nothing else happens. After a signal during this call whose own
+                handler returns, the call returns a seat whose state is ``gone``: look at it before you go on.
 
         Raises:
             ConfigurationError: An argument is wrong, or this machine's identity cannot be found out.
