@@ -24,6 +24,7 @@ from coditect_license._cli.arguments import COMMANDS
 
 from . import forked
 from .cli_world import World, world_at
+from .conftest import SRC
 from .test_cli_doctor import over_tls
 
 one_python = pytest.mark.one_python
@@ -226,6 +227,29 @@ def test_a_user_who_is_nobody_gets_sentences_too(world: World) -> None:
         done = of_nobody(world, words)
         assert "Traceback" not in done.err and done.code == homeless(command), (command, done)
         assert command != "login" or "home directory" in done.err
+
+
+SCARCE = {
+    "a folder that is gone": ('folder=$(mktemp -d) && cd "$folder" && rmdir "$folder"', 0),
+    "few descriptors": ("ulimit -n 6", 126),  # too few to start another program
+    "a key log that cannot be written": ("export SSLKEYLOGFILE=/proc/nobody/keys", 0),
+}
+
+
+@one_python
+@pytest.mark.parametrize("name", SCARCE)
+def test_what_the_shell_before_it_left_scarce_costs_a_sentence_at_most(world: World, name: str) -> None:
+    begin, code_of_run = SCARCE[name]
+    shell = ["sh", "-c", f'{begin} && exec "$@"', "sh"]
+    env = world.env | {
+        "PYTHONPATH": str(SRC)
+    }  # Python itself does not start in such a folder with a relative path there
+    for command in ASKING:
+        # No fork: that of a Python which waits would have more files and another folder.
+        done = forked.run(WORDS[command], env, before=shell, alone=True)
+        assert done.returncode == (code_of_run if command == "run" else 0), (command, done)
+        assert "Traceback" not in done.stderr and (done.returncode == 0 or "Too many open files" in done.stderr)
+    assert world.server.own_sessions() == []
 
 
 @one_python
