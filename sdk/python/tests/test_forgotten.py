@@ -155,6 +155,6 @@ def test_a_refusal_says_what_to_do_where_this_very_process_holds_what_is_missing
         with again.seat():
             pass
         server.occupy_seats()
-        with pytest.raises(LicenseError) as caught:
+        with pytest.raises(LicenseError) as others:
             again.seat()
-        assert "seat.release()" not in str(caught.value), "somebody else holds it"
+        assert "seat.release()" not in str(others.value), "somebody else holds it"
