@@ -31,8 +31,9 @@ REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Ba
 class Proxy:
     """A proxy on this machine that answers every request alike, or with nothing; a dead one does not even listen."""
 
-    def __init__(self, answer: bytes | None, *, dead: bool = False) -> None:
-        self._answer, self._open = answer, list[socket.socket]()
+    def __init__(self, answer: bytes | None, *, dead: bool = False, drips: bool = False) -> None:
+        self._answer, self._drips, self._open = answer, drips, list[socket.socket]()
+        self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         if dead:
@@ -45,26 +46,34 @@ class Proxy:
             while True:
                 near, _ = self._listener.accept()
                 self._open.append(near)
-                if self._answer is not None:
+                if self._drips:
+                    threading.Thread(target=self._drip, args=(near,), daemon=True).start()
+                elif self._answer is not None:
                     near.recv(65536)
                     near.sendall(self._answer)
                     near.close()
 
+    def _drip(self, near: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            near.sendall(b"HTTP/1.1 200 OK\r\nX-Header: ")
+            while not self._closed.wait(0.1):
+                near.sendall(b"x")
+
     def close(self) -> None:
+        self._closed.set()
         for it in (self._listener, *self._open):
             it.close()
 
 
-PROXIES: dict[str, Any] = {
-    "dead": lambda: Proxy(None, dead=True),
-    "asking for a password": lambda: Proxy(REFUSAL),
-    "silent": lambda: Proxy(None),
-}
+# In seconds: time enough for a busy machine, and for those that do not answer no more than a test can wait for.
+PATIENCE, SHORT = 20.0, 4.0
+QUICK: dict[str, Any] = {"dead": lambda: Proxy(None, dead=True), "asking for a password": lambda: Proxy(REFUSAL)}
+SLOW: dict[str, Any] = {"silent": lambda: Proxy(None), "dripping": lambda: Proxy(None, drips=True)}
 
 
-@pytest.fixture(params=PROXIES)
+@pytest.fixture
 def proxy(request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    proxy = PROXIES[request.param]()
+    proxy = (QUICK | SLOW)[request.param]()
     yield proxy
     proxy.close()
 
@@ -76,9 +85,9 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def refusals(server: str, settings: dict[str, Any]) -> Iterator[str]:
+def refusals(server: str, settings: dict[str, Any], timeout: float = PATIENCE) -> Iterator[str]:
     """What the library says where the server is not reached, in both faces."""
-    more = {"timeout": 1.0, "max_retries": 0, "allow_http": True, "offline": False, **settings}
+    more = {"timeout": timeout, "max_retries": 0, "allow_http": True, "offline": False, **settings}
     with LicenseClient(server, **more) as client, pytest.raises(ServerUnreachable) as caught:
         client.seat()
     yield str(caught.value)
@@ -92,6 +101,7 @@ def refusals(server: str, settings: dict[str, Any]) -> Iterator[str]:
     yield str(caught.value)
 
 
+@pytest.mark.parametrize("proxy", QUICK, indirect=True)
 @pytest.mark.parametrize(("origin", "server"), ORIGINS)
 def test_a_proxy_that_does_not_help_is_named_with_where_it_was_taken_from(
     proxy: Proxy, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, origin: str, server: str
@@ -106,6 +116,18 @@ def test_a_proxy_that_does_not_help_is_named_with_where_it_was_taken_from(
         assert "somebody" not in said and "secret" not in said
         assert "Check the network" not in said
         assert ("NO_PROXY" in said) == (origin not in ("proxy=…", "CODITECT_LICENSE_PROXY"))
+
+
+@pytest.mark.parametrize("proxy", SLOW, indirect=True)
+@pytest.mark.parametrize(("origin", "server"), [("HTTPS_PROXY", SECURE), ("HTTP_PROXY", PLAIN)])
+def test_a_proxy_that_keeps_a_request_waiting_is_named_too(
+    proxy: Proxy, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, origin: str, server: str
+) -> None:
+    """No timeout of a socket ends the wait for one whose answer drips, but the time of the call."""
+    monkeypatch.setenv(origin, f"http://somebody:secret@127.0.0.1:{proxy.port}")
+    for said in refusals(server, settings, SHORT):
+        assert f"through the proxy 127.0.0.1:{proxy.port} (from {origin})" in said
+        assert "NO_PROXY" in said and "secret" not in said
 
 
 def test_no_proxy_is_named_where_the_server_is_asked_without_one(

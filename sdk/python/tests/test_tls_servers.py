@@ -111,7 +111,7 @@ def states(url: str, settings: dict[str, Any]) -> Iterator[str]:
 
 
 def refusals(url: str, settings: dict[str, Any]) -> Iterator[LicenseError]:
-    more = settings | {"timeout": 3.0, "max_retries": 0, "allow_http": True}
+    more = settings | {"timeout": 20.0, "max_retries": 0, "allow_http": True}
     with LicenseClient(url, **more) as client:
         for ask in (client.seat, client.validate):
             with pytest.raises(LicenseError) as caught:

@@ -19,6 +19,7 @@ from ._clock import Clock
 from ._errors import ConfigurationError, LicenseError, ServerUnreachable
 from ._exchange import ClientIdentity, EffectResult, Reply, TransportFault, seconds_in_words
 from ._key import LicenseKey, parse_key
+from ._proxies import RequestWay
 from ._refusals import request_id_of
 from ._roots import RootKey, is_path, load_roots, refuse_public_roots
 from ._settings import Settings
@@ -79,6 +80,8 @@ class Context:
         """
         self.on_unsettled: Callable[[], None] = lambda: None
         """Called when an attempt is added to them or taken from them."""
+        self.last_way: RequestWay | None = None
+        """The way of the last request, to be told where it got no answer in time."""
         self.settling: set[object] = set()
         """What is being asked for or given back now: it may be in the way of a new start for a moment."""
 

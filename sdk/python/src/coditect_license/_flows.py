@@ -358,8 +358,11 @@ def reject_late_lease(context: Context, lease: Lease) -> Lease:
 
 def no_answer(context: Context, seconds: float, request_id: str | None) -> ServerUnreachable:
     """The exception for a call whose time is over. ``request_id`` is that of its last request."""
+    through, advice, way = "", "Try again.", context.last_way
+    if way is not None and way.proxy is not None:
+        through, advice = f" through {way.proxy}", way.advice
     error = ServerUnreachable(
-        f"The license server at {context.server} gave no answer {seconds_in_words(seconds)}. Try again."
+        f"The license server at {context.server} gave no answer {seconds_in_words(seconds)}{through}. {advice}"
     )
     error.request_id = request_id
     return error

@@ -268,7 +268,8 @@ def _client_arguments(context: Context, trust: Trust) -> dict[str, Any]:
 
 
 def _way_of(context: Context, effect: SendRequest) -> RequestWay:
-    return RequestWay(effect.server or context.server, context.settings.proxy)
+    context.last_way = way = RequestWay(effect.server or context.server, context.settings.proxy)
+    return way
 
 
 def _stream_arguments(context: Context, effect: SendRequest, trace: Callable[..., Any] | None) -> dict[str, Any]:

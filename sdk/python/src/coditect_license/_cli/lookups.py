@@ -13,6 +13,7 @@ from .._errors import LicenseError, ServerUnreachable
 from .._exchange import Reply, Request, SendRequest, TransportFault
 from .._http import SyncHttp
 from .._jws import loads
+from .._proxies import RequestWay
 from .._settings import Settings
 from .profile import client_settings
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 KEYS_PATH = "/.well-known/license-keys"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Way:
     """What a request needs to know where there is no client yet, since no key is known or no root is pinned."""
 
     settings: CheckedSettings
     server: str
     clock: Clock
+    last_way: RequestWay | None = None
 
 
 class Unreachable(ServerUnreachable):
