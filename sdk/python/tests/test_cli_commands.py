@@ -187,7 +187,7 @@ def test_logout_removes_a_profile_that_cannot_be_read(world: World) -> None:
 def test_run_says_each_thing_once_and_nothing_where_it_is_quiet(world: World) -> None:
     world.server.lease, world.server.heartbeat_in = 3, 1
     for words in ([], ["--quiet"]):
-        with started(world, "run", *words, "--timeout", "1", "--", *SLEEP) as process:
+        with started(world, "run", *words, "--timeout", "4", "--", *SLEEP) as process:
             assert process.stdout is not None and process.stderr is not None
             assert process.stdout.readline() == "started\n"
             world.server.license_status = "suspended"
