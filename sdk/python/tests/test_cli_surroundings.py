@@ -23,7 +23,7 @@ import pytest
 from coditect_license._cli.arguments import COMMANDS
 
 from . import forked
-from .cli_world import World, world_at
+from .cli_world import PREFIX, World, world_at
 from .conftest import SRC
 from .test_cli_doctor import over_tls
 
@@ -203,7 +203,8 @@ def test_no_surrounding_brings_a_traceback_out_of_any_command(world: World, name
 
 @pytest.mark.parametrize("kind", EVERYWHERE)
 def test_one_surrounding_of_each_kind_brings_none_on_any_python(world: World, kind: str) -> None:
-    check(world, SURROUNDINGS[EVERYWHERE[kind]], {command: WORDS[command] for command in EVERYWHERE_WORDS})
+    patient = dataclasses.replace(world, env=world.env | {f"{PREFIX}TIMEOUT": "20"})  # several Pythons run side by side
+    check(patient, SURROUNDINGS[EVERYWHERE[kind]], {command: WORDS[command] for command in EVERYWHERE_WORDS})
 
 
 def check(world: World, surrounding: Surrounding, commands: dict[str, list[str]]) -> None:
