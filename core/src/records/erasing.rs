@@ -11,7 +11,7 @@ use super::{
     change::AuditedChange,
     connect::{Records, worth_repeating},
     licenses::{PoolChange, changed_pools},
-    subject::{ErasureSubject, SubjectIdentifiers},
+    subject::SubjectIdentifiers,
 };
 use crate::{
     Result,
