@@ -7,7 +7,8 @@ their Lua scripts, migrations (SQL) and sdk/python/src (Python). Definitions:
     shared name    a type whose name stands for two or more types of production code
     one-letter     a local of a Lua script (also a parameter, also a loop's variable) whose name is one letter; `_` does not count
     long function  a Rust function whose body, from `fn` to its closing brace, has more than 40 lines
-    circle         a set of files of one Rust package that reach each other through `use` and paths, not counting a module and its own parts
+    circle         a set of files of one Rust package that reach each other through `use` and paths, not counting a module and its own parts;
+                   a name that a module passes on (`pub use`) leads to the file it comes from
     duplicate      two places in Rust code that share six or more equal lines, blank lines and lines without a letter not counted
     long line      a line of any counted file with more than 120 characters
     long file      a file of any language, tests included, with more than 400 lines
@@ -21,6 +22,8 @@ import pathlib
 import re
 import subprocess
 import sys
+
+from circles import circles_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRODUCTION = ("core/", "functions/", "pubsub/", "local/", "migrations/", "sdk/python/src/")
@@ -169,95 +172,6 @@ class House:
         for package in sorted({name.split("/src/")[0] for name in self.bare if "/src/" in name}):
             found += circles_of(package, {n: t for n, t in self.bare.items() if n.startswith(package + "/src/")})
         return found, len(self.bare)
-
-
-def module_of(package: str, name: str) -> tuple[str, ...]:
-    parts = name.removeprefix(package + "/src/").removesuffix(".rs").split("/")
-    return tuple(part for part in parts if part not in ("mod", "lib", "main"))
-
-
-def paths(text: str) -> set[tuple[str, ...]]:
-    """Every path that begins with crate, self or super, groups taken apart."""
-    found = set()
-
-    def walk(at: int, head: tuple[str, ...]) -> int:
-        while at < len(text):
-            match = re.compile(r"\s*(\w+)").match(text, at)
-            if match:
-                head, at = (*head, match[1]), match.end()
-            if text.startswith("::", at):
-                at += 2
-                if re.compile(r"\s*\{").match(text, at):
-                    at = text.index("{", at) + 1
-                    while True:
-                        at = walk(at, head)
-                        while at < len(text) and text[at] in " \n,":
-                            at += 1
-                        if at >= len(text) or text[at] == "}":
-                            return at + 1
-                if text.startswith(("*", "<"), at):
-                    found.add(head)
-                    return at + 1
-                continue
-            found.add(head)
-            alias = re.compile(r"\s+as\s+\w+").match(text, at)
-            return alias.end() if alias else at
-        return at
-
-    for match in re.finditer(r"(?<![\w:$])(?:crate|self|super)::", text):
-        walk(match.start(), ())
-    return found
-
-
-def circles_of(package: str, files: dict[str, str]) -> list[str]:
-    modules = {module_of(package, name): name for name in files}
-    arrows: dict[str, set[str]] = {name: set() for name in files}
-    for name, text in files.items():
-        here = module_of(package, name)
-        for path in paths(text):
-            base = here
-            rest = list(path)
-            while rest and rest[0] in ("crate", "self", "super"):
-                word = rest.pop(0)
-                base = () if word == "crate" else here if word == "self" else base[:-1]
-            full = (*base, *rest)
-            for end in range(len(full), -1, -1):
-                if full[:end] in modules:
-                    target = modules[full[:end]]
-                    inner = module_of(package, target)
-                    # A module and its own parts are one house: neither way between them is an arrow.
-                    if target != name and inner != here[: len(inner)] and here != inner[: len(here)]:
-                        arrows[name].add(target)
-                    break
-    return ["  ".join(sorted(one)) for one in components(arrows) if len(one) > 1]
-
-
-def components(arrows: dict[str, set[str]]) -> list[list[str]]:
-    """Tarjan's strongly connected components."""
-    order: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
-
-    def visit(node: str) -> None:
-        order[node] = low[node] = len(order)
-        stack.append(node)
-        for target in sorted(arrows[node]):
-            if target not in order:
-                visit(target)
-                low[node] = min(low[node], low[target])
-            elif target in stack:
-                low[node] = min(low[node], order[target])
-        if low[node] == order[node]:
-            at = stack.index(node)
-            found.append(stack[at:])
-            del stack[at:]
-
-    sys.setrecursionlimit(10_000)
-    for node in sorted(arrows):
-        if node not in order:
-            visit(node)
-    return found
 
 
 # name, what it counts, as a share of all or as a number, the most that holds

@@ -1,6 +1,9 @@
 //! Connections to PostgreSQL, transactions for one tenant, and which calls are repeated.
 
-use super::login::{RecordsAddress, TokenLogin, is_refused};
+use super::{
+    DatabaseRole,
+    login::{RecordsAddress, TokenLogin, is_refused},
+};
 use crate::{
     Error, Result,
     domain::{id::TenantId, lease::LeaseTiming, secret::KeyRing},
@@ -66,28 +69,6 @@ const CONNECTION_SETTINGS: [(&str, &str); 14] = [
     ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
-
-/// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatabaseRole {
-    /// acquire, heartbeat, release.
-    Service,
-    /// reaper.
-    Reaper,
-    /// register, admin.
-    Admin,
-}
-
-impl DatabaseRole {
-    /// The role's name in the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Reaper => "reaper",
-            Self::Admin => "admin",
-        }
-    }
-}
 
 /// The records, as one role. Cheap to clone; clones share a connection pool.
 #[derive(Clone, Debug)]

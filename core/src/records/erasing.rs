@@ -11,12 +11,12 @@ use super::{
     change::AuditedChange,
     connect::{Records, worth_repeating},
     licenses::{PoolChange, changed_pools},
-    subject::{SubjectAddress, SubjectIdentifiers},
+    subject::SubjectIdentifiers,
 };
 use crate::{
     Result,
     domain::{
-        id::{Hw, TenantId},
+        id::TenantId,
         secret::{self, KeyRing},
     },
     refusal::UnreadableText,
@@ -26,15 +26,6 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow, types::Json};
 use std::str::FromStr;
 use uuid::Uuid;
-
-/// Who or what is erased.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ErasureSubject {
-    /// A person, by their address or whatever clients say their user is called.
-    Person(SubjectAddress),
-    /// A machine, by its public hash under one license.
-    Machine(Hw),
-}
 
 /// What was blanked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!
-//! * `connect.rs`: connections, and what is worth trying again · `login.rs`: how they prove who they are · `connections.rs`:
-//!   how many there are · `migrate/`: schema, roles and grants
+//! * `connect.rs`: connections, and what is worth trying again · `role.rs`, `login.rs`: as whom, and how they prove it ·
+//!   `connections.rs`: how many there are · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
 //!   waiting to be published · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
@@ -49,6 +49,7 @@ mod plans;
 mod projects;
 mod reading;
 mod registration;
+mod role;
 mod row;
 mod seats;
 mod sessions;
@@ -64,9 +65,9 @@ pub use caller::{Caller, Operation, Principal, RepeatableRequest};
 pub use chain::{ChainFault, ChainHead, ChainLink, FaultKind};
 pub(crate) use change::AuditedChange;
 pub(crate) use connect::REPEAT;
-pub use connect::{DatabaseRole, Records, TenantTransaction};
+pub use connect::{Records, TenantTransaction};
 pub use connections::PoolConnections;
-pub use erasing::{ErasureCursor, ErasureReport, ErasureSubject};
+pub use erasing::{ErasureCursor, ErasureReport};
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
@@ -85,11 +86,12 @@ pub use plans::{PlanRow, ProductRow, ProductSettings};
 pub use projects::ProjectRow;
 pub use registration::{FirstLicense, RegisteredTenant};
 pub(crate) use registration::{RegistrationState, RegistrationStep};
+pub use role::DatabaseRole;
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow, WINDOW};
-pub use subject::SubjectAddress;
 pub(crate) use subject::SubjectIdentifiers;
+pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, PoolUsage, ToDo};
 pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
 pub use verifying::{ChainCursor, CheckedStretch, ExportedStretch};

@@ -1,6 +1,6 @@
 //! The subject of an erasure: the identifiers of a person or a machine in PostgreSQL.
 
-use super::{ErasureSubject, Records};
+use super::Records;
 use crate::{
     Result,
     domain::{
@@ -14,6 +14,15 @@ use crate::{
 use sqlx::{PgConnection, Row};
 use std::str::FromStr;
 use uuid::Uuid;
+
+/// Who or what is erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErasureSubject {
+    /// A person, by their address or whatever clients say their user is called.
+    Person(SubjectAddress),
+    /// A machine, by its public hash under one license.
+    Machine(Hw),
+}
 
 /// What a person is known by, in the form in which such words are compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

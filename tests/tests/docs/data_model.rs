@@ -41,6 +41,23 @@ fn the_page_names_every_table_and_no_other() {
     hold("docs/DATA-MODEL.md", table_names, &lies);
 }
 
+fn schemas(text: &str) -> Vec<String> {
+    let rows = tables(text, &["Schema", "What"]);
+    let named = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
+    let made = Regex::new(r"(?m)^create schema (\w+)").unwrap();
+    let migrations = files("migrations", "sql");
+    let made = migrations.iter().flat_map(|(_, text)| made.captures_iter(text).map(|found| found[1].to_owned()));
+    // PostgreSQL makes this one with the database.
+    let mut code: BTreeSet<String> = made.collect();
+    code.insert("public".to_owned());
+    differences("the schema", &named, &code)
+}
+
+#[test]
+fn the_page_names_every_schema() {
+    hold("docs/DATA-MODEL.md", schemas, &[("| `directory` |", "| `index` |"), ("| `catalog` |", "| `public` |")]);
+}
+
 fn functions(text: &str) -> Vec<String> {
     let rights = rights("FUNCTIONS");
     let section = section(text, "## Functions");

@@ -15,6 +15,7 @@ mod decisions;
 mod facts;
 mod glossary;
 mod lists;
+mod log_lines;
 mod markdown;
 mod named;
 mod operating;

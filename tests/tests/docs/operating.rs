@@ -161,30 +161,6 @@ fn the_page_names_every_metric_and_every_outcome() {
     hold("docs/OPERATING.md", metrics, &lies);
 }
 
-/// Messages of the log that the table explains and no line of the code writes.
-fn log_messages(text: &str) -> Vec<String> {
-    let code: String = ["core/src", "functions/src", "pubsub/src"]
-        .iter()
-        .flat_map(|folder| files(folder, "rs"))
-        .map(|(_, text)| Regex::new(r"\\\n\s*").unwrap().replace_all(&text, "").into_owned())
-        .collect();
-    let rows = tables(text, &["Message", "Means"]);
-    assert!(rows.len() > 15, "the table of messages is found");
-    let fields = Regex::new(r"\([^)]*\)").unwrap();
-    let messages = rows.iter().flat_map(|row| code_spans(&fields.replace_all(&row[0], "")));
-    let fixed = messages.map(|message| message.split('…').next().unwrap().trim_end_matches([' ', ':', ';']).to_owned());
-    fixed.filter(|message| !code.contains(message)).map(|message| format!("no line says {message:?}")).collect()
-}
-
-#[test]
-fn every_message_of_the_log_that_the_page_explains_is_written_somewhere() {
-    hold(
-        "docs/OPERATING.md",
-        log_messages,
-        &[("`push refused`", "`push declined`"), ("| `history kept`", "| `history was kept`")],
-    );
-}
-
 fn options(text: &str) -> Vec<String> {
     let rows = tables(text, &["Option", ""]);
     let named = rows.iter().flat_map(|row| code_spans(&row[0]));
@@ -260,4 +236,42 @@ fn on_one_machine_every_variable_is_taken_or_set_or_known_not_to_be() {
     let left: BTreeSet<String> =
         variables().into_iter().filter(|name| !taken.contains(name) && !set.contains(name)).collect();
     assert_eq!(left, NEITHER.map(str::to_owned).into(), "what a service reads reaches it on one machine too");
+}
+
+/// The codes of section 8, beside those that ask to come again because something else is away.
+fn codes_of_outages(text: &str) -> Vec<String> {
+    let rows = tables(text, &["Code", "Look at", "Usual causes"]);
+    let named = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
+    let away = Regex::new(r"ProblemCode::(\w+) => later\(").unwrap();
+    let problems = read("functions/src/edge/problem.rs");
+    let codes: BTreeSet<&str> = away.captures_iter(&problems).map(|found| found.extract::<1>().1[0]).collect();
+    let name = Regex::new(r#"(?m)^ +(\w+) = "([a-z_]+)""#).unwrap();
+    let code = read("core/src/error.rs");
+    let all = name.captures_iter(&code).map(|found| (found[1].to_owned(), found[2].to_owned()));
+    let code: BTreeSet<String> = all.filter(|(code, _)| codes.contains(code.as_str())).map(|(_, name)| name).collect();
+    assert_eq!(code.len(), codes.len(), "each code of problem.rs has its name in error.rs");
+    differences("the code", &named, &code)
+}
+
+#[test]
+fn the_page_says_of_every_503_where_to_look() {
+    let lies = [("| `events_unavailable` |", "| `bus_unavailable` |"), ("| `seats_unavailable` |", "| `internal` |")];
+    hold("docs/OPERATING.md", codes_of_outages, &lies);
+}
+
+fn topics(text: &str) -> Vec<String> {
+    let rows = tables(text, &["Topic", "Published by", "Subscription"]);
+    let named = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
+    let defaults = VARIABLES.iter().filter(|variable| variable.name.starts_with("PUBSUB_TOPIC_"));
+    let names = defaults.map(|variable| match &variable.default {
+        DefaultValue::Value(name) => (*name).to_owned(),
+        DefaultValue::Required | DefaultValue::Unset => panic!("{} has a name unless it is set", variable.name),
+    });
+    differences("the topic", &named, &names.collect())
+}
+
+#[test]
+fn the_page_names_every_topic_as_it_is_called_unless_it_is_set() {
+    let lies = [("| `reap` | the reaper,", "| `sweep` | the reaper,"), ("| `tick` |", "| `events` |")];
+    hold("docs/OPERATING.md", topics, &lies);
 }

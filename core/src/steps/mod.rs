@@ -3,30 +3,11 @@
 //! In test builds a test can end, hold or delay an operation at each step. In all other builds a fail point does
 //! nothing.
 
-use crate::Result;
+mod step;
 
-/// A point between two steps of an operation, named after the step that was just done (docs/PROTOCOL.md, section 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// ACQUIRE has decided in Redis; PostgreSQL does not have the grant yet.
-    Acquire,
-    /// The grant is committed in PostgreSQL; neither Redis nor the client was told.
-    Grant,
-    /// HEARTBEAT answered "unknown"; PostgreSQL was not asked yet.
-    Heartbeat,
-    /// RELEASE has made its claim in Redis; PostgreSQL does not have the end yet.
-    Release,
-    /// The end is committed in PostgreSQL; Redis was not told yet.
-    EndSeats,
-    /// REAP has made its claims in Redis; PostgreSQL does not have the ends yet.
-    Reap,
-    /// The epoch is raised and the pool is read from PostgreSQL; the copy in Redis is still cold.
-    RebuildPool,
-    /// A change without a ticket is committed in PostgreSQL; Redis was not told yet.
-    Change,
-    /// Events are published and not yet marked as published.
-    Publish,
-}
+pub use step::Step;
+
+use crate::Result;
 
 /// The fail points of one set of operations. Clones share them.
 #[derive(Clone, Debug, Default)]
