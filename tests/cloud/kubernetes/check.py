@@ -216,6 +216,7 @@ def rendered(kustomize: str, folder: Path) -> list[Document]:
 
 def check_rendered(documents: list[Document]) -> None:
     check_schema(documents)
+    check_networks(documents)
     settings = [name for name in of_kind(documents, "ConfigMap") if name.startswith("settings-")]
     holds(len(settings) == 1, f"there are the ConfigMaps {settings}")
     for name, template in pods(documents).items():
