@@ -10,7 +10,6 @@ locals {
 
   job_values = {
     GOOGLE_CLOUD_PROJECT   = var.project
-    LOG_LEVEL              = "info"
     START_PATIENCE_SECONDS = "45"
     DATABASE_URL = replace(
       module.records.url, "postgres://", "postgres://${urlencode(module.records.users["migrate"])}@"

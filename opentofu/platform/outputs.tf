@@ -23,3 +23,8 @@ output "platform" {
     push_account = module.project.accounts["push"]
   }
 }
+
+output "environment" {
+  description = "The variables of the job migrate, for the contract test and for a look at what is executed."
+  value       = { migrate = local.job_environment }
+}

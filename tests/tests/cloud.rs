@@ -230,15 +230,32 @@ async fn the_job_of_the_schema_reads_what_it_is_given_and_names_what_is_taken_aw
         let output = ended(run).await;
         assert_eq!(output.status.code(), Some(3), "{verb}: nobody answers, and all else is right: {}", said(&output));
     }
-    for name in ["DATABASE_URL", "DATABASE_CA", "DATABASE_AUTH", "REDIS_URL", "REDIS_CA", "REDIS_AUTH"] {
+    // Which verb names what is missing, or which default is as good as what a cloud says.
+    let named = [
+        ("after-restore", &["DATABASE_URL", "DATABASE_CA", "DATABASE_AUTH", "REDIS_URL", "REDIS_CA", "REDIS_AUTH"][..]),
+        ("grants", &["DATABASE_GRANTS"]),
+    ];
+    let defaults = ["GOOGLE_CLOUD_PROJECT", "START_PATIENCE_SECONDS", "SEAT_TTL_SECONDS", "SEAT_DRAIN_SECONDS"];
+    let mut tried: BTreeSet<String> = defaults.map(str::to_owned).into();
+    for (verb, name) in named.iter().flat_map(|(verb, names)| names.iter().map(move |name| (verb, *name))) {
+        let mut less = variables.clone();
+        less.remove(name);
+        tried.insert(name.to_owned());
+        let mut run = command("migrate", &less, "CLOUD_RUN_JOB");
+        run.arg(verb);
+        let output = ended(run).await;
+        let line = said(&output);
+        assert!(output.status.code() == Some(2) && line["message"].as_str().unwrap().contains(name), "{name}: {line}");
+    }
+    for name in defaults {
         let mut less = variables.clone();
         less.remove(name);
         let mut run = command("migrate", &less, "CLOUD_RUN_JOB");
         run.arg("after-restore");
         let output = ended(run).await;
-        let line = said(&output);
-        assert!(output.status.code() == Some(2) && line["message"].as_str().unwrap().contains(name), "{name}: {line}");
+        assert_eq!(output.status.code(), Some(3), "without {name} nobody answers either: {}", said(&output));
     }
+    assert_eq!(tried, given, "what opentofu/functions.json gives the job is tried");
 }
 
 /// The job and the services with exactly what they are given, on stores that are entered as the cloud's are: the

@@ -1,7 +1,7 @@
 # Cloud Armor costs money for each request. Heartbeats and releases carry a handle that the service checks without a
 # store, and they are most of all requests: they never pass through it.
 resource "google_compute_security_policy" "front" {
-  for_each = toset(local.armored ? ["front"] : [])
+  for_each = local.armored ? { front = "front" } : {}
 
   project     = var.project
   name        = each.value

@@ -45,6 +45,10 @@ def check_dockerfile(dockerfile: str) -> None:
     cloud = dockerfile.partition(" AS cloud\n")[2].partition("\nFROM ")[0]
     instructions = [line.split()[0] for line in cloud.splitlines() if line and not line.startswith("#")]
     holds(instructions == ["COPY", "USER"], f"the target cloud has {instructions}")
+    local = dockerfile.partition(" AS local\n")[2]
+    said = dict(re.findall(r"^(USER|VOLUME|ENTRYPOINT) (.*)$", local, re.MULTILINE))
+    wanted = {"USER": "65532:65532", "VOLUME": "/data", "ENTRYPOINT": '["license-local", "--data", "/data"]'}
+    holds(said == wanted, f"the target local has {said}")
     toolchain = re.search(r'^channel = "(.*)"', Path("rust-toolchain.toml").read_text(), re.MULTILINE)[1]
     holds(
         f"RUSTUP_TOOLCHAIN={toolchain}\n" in dockerfile,
@@ -74,13 +78,24 @@ def check_compose(compose: dict) -> None:
     holds("ports" not in license_service, "ports are for a network of the container's own")
     volumes = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])}
     holds(volumes == set(compose["volumes"]), f"the volumes {sorted(volumes)} are used")
-    holds("data:/data" in license_service["volumes"], "the data is not in a volume")
+    holds(license_service["volumes"] == ["data:/data"], "the data is not in a volume, or something else is")
+    holds(license_service.get("read_only") is True, "the root can be written to")
+    holds(license_service.get("tmpfs") == ["/tmp"], "there is no place for temporary files, or another one")
+    holds(license_service.get("security_opt") == ["no-new-privileges:true"], "it may gain privileges")
+    holds(license_service.get("init") is True, "nothing waits for processes whose parent has gone")
+    holds("user" not in license_service, "it runs as somebody else than the image says")
     for name, service in services.items():
         holds(service.get("cap_drop") == ["ALL"], f"{name} keeps capabilities")
         holds(
             "image" not in service or bool(DIGEST.search(service["image"])),
             f"{name}: {service.get('image')} has no digest",
         )
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    if old not in text:
+        sys.exit(f"compose: the Dockerfile has no {old!r} any more: plant the fault anew.")
+    return text.replace(old, new)
 
 
 def planted(compose: dict) -> list[tuple[str, Callable[[], None]]]:
@@ -96,6 +111,14 @@ def planted(compose: dict) -> list[tuple[str, Callable[[], None]]]:
         ("a proxy for everybody", spoilt(lambda s: s["tls"].pop("profiles"))),
         ("a tag for a digest", spoilt(lambda s: s["tls"].update(image="caddy:2"))),
         ("no volume", spoilt(lambda s: s["license"]["volumes"].clear())),
+        ("a volume of this machine", spoilt(lambda s: s["license"]["volumes"].append("data:/etc"))),
+        ("a root that is written to", spoilt(lambda s: s["license"].pop("read_only"))),
+        ("nowhere for temporary files", spoilt(lambda s: s["license"].pop("tmpfs"))),
+        ("more privileges", spoilt(lambda s: s["license"].pop("security_opt"))),
+        ("no first process", spoilt(lambda s: s["license"].update(init=False))),
+        ("root in compose.yaml", spoilt(lambda s: s["license"].update(user="0:0"))),
+        ("root in the image", lambda: check_dockerfile(replaced(dockerfile, "USER 65532:65532\nVOLUME", "VOLUME"))),
+        ("no volume in the image", lambda: check_dockerfile(replaced(dockerfile, "VOLUME /data\n", ""))),
         (
             "a shell in the cloud",
             lambda: check_dockerfile(dockerfile.replace("COPY root/ /", "COPY root/ /\nRUN true")),

@@ -12,28 +12,30 @@ def changed(site) -> list:
     return [line for line in site.lines() if any(word in f"{line} " for word in words)]
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "plan",
-        "apply-platform",
-        "migrate",
-        "apply-services",
-        "promote",
-        "rollback",
-        "pause",
-        "resume",
-        "keys",
-        "inventory",
-        "start",
-        "after-restore",
-        "image",
-    ],
-)
+# Every verb that asks something of an environment, and what has to be said besides.
+VERBS = {
+    **dict.fromkeys(("image", "plan", "apply-platform", "migrate", "apply-services", "smoke", "promote", "start"), ()),
+    **dict.fromkeys(("rollback", "pause", "resume", "after-restore", "keys", "inventory", "front"), ()),
+    "unlock": ("platform", "1732"),
+    "forget": ("services", "module.function"),
+    "teardown": ("acme-prod",),
+}
+# It only prints what is in the clone.
+ASKS_NOTHING = {"firstday"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_another_project_is_refused_before_anything(site, verb):
-    words = site.refused(4, verb, "prod", project="acme-dev")
+    words = site.refused(4, verb, "prod", *VERBS[verb], project="acme-dev")
     assert "acme-dev" in words and "acme-prod" in words and "gcloud config set project acme-prod" in words
     assert site.lines() == ["gcloud config get-value project"]
+
+
+def test_every_verb_of_an_environment_is_tried_in_another_project(site):
+    verbs = site.piece("command_line").VERBS
+    # The smoke test may be pointed at an address too.
+    of_environments = {name for name, verb in verbs.items() if verb.environment} | {"smoke"}
+    assert of_environments == VERBS.keys() | ASKS_NOTHING
 
 
 def test_a_build_runs_in_the_project_that_builds(site):
@@ -91,6 +93,10 @@ def test_a_stale_plan_is_refused_and_a_new_one_mends_it(site):
         ("platform", 'module.records.google_sql_database_instance.instance["a"]', ["delete"], "deletes"),
         ("platform", "module.records.google_sql_database_instance.instance", ["delete", "create"], "replaces"),
         ("platform", "module.seats.google_memorystore_instance.seats", ["create", "delete"], "replaces"),
+        ("platform", "module.seats.google_memorystore_instance.seats", ["delete"], "deletes"),
+        ("platform", "module.seats.google_memorystore_instance.seats", ["forget"], "deletes"),
+        ("platform", "module.identity.google_identity_platform_config.customers", ["delete", "create"], "replaces"),
+        ("platform", "module.identity.google_identity_platform_config.customers", ["delete"], "deletes"),
         ("platform", 'module.secrets["x"].google_secret_manager_secret.secret', ["delete"], "deletes"),
         ("platform", "module.signer.google_kms_crypto_key.root", ["delete"], "deletes"),
         ("services", "module.signer.google_kms_crypto_key.root", ["forget"], "deletes"),

@@ -102,6 +102,51 @@ def environment(records: int = 1, seats: int = 1, keys: str = "https://127.0.0.1
     }
 
 
+def check_rights(process: container.Process) -> None:
+    """It is the first process, and nobody: its root is read-only, or container.py would not have started it."""
+    status = process.status()
+    holds(status["NSpid"][-1] == "1", f"/{process.name} is not the first process.")
+    holds(
+        set(status["Uid"] + status["Gid"]) == {str(container.UID)},
+        f"/{process.name} runs as {status['Uid']}, {status['Gid']}.",
+    )
+    holds(int(status["CapEff"][0], 16) == 0, f"/{process.name} has capabilities: {status['CapEff'][0]}.")
+
+
+def exit_codes() -> dict[int, str]:
+    """What docs/OPERATING.md says that the job's exit codes mean."""
+    rows = pathlib.Path("docs/OPERATING.md").read_text().partition("| Exit code | Means |\n|---|---|\n")[2]
+    return {int(code): means for code, means in re.findall(r"^\| (\d+) \| (.*) \|$", rows.split("\n\n")[0], re.M)}
+
+
+def check_job(root: pathlib.Path, name: str) -> None:
+    """It runs as a service does and listens nowhere; it ends with its last line, and a code that the page has."""
+    with socket.create_server(("127.0.0.1", 0)) as records:
+        variables = environment(records.getsockname()[1]) | {"START_PATIENCE_SECONDS": "0"}
+        with container.started(root, name, variables, "status") as process:
+            # It waits for an answer until the store hangs up.
+            records.settimeout(10)
+            connection, _ = records.accept()
+            check_rights(process)
+            listening = process.listening()
+            holds(not listening, f"/{name} listens at {listening}.")
+            records.close()
+            connection.close()
+            check_end(process, 3, "does not answer", "Look whether the address in DATABASE_URL is right")
+    without = {"START_PATIENCE_SECONDS": "0"}
+    with container.started(root, name, without, "status") as process:
+        check_end(process, 2, "a variable is wrong", "DATABASE_URL is not set")
+
+
+def check_end(process: container.Process, wanted: int, means: str, says: str) -> None:
+    code = process.exit_code(within=20)
+    last = json.loads(process.lines.strip().splitlines()[-1])
+    holds(code == wanted, f"/{process.name} ended with {code} and not with {wanted}: {last}")
+    holds((last["severity"], last["exit_code"]) == ("ERROR", wanted), f"/{process.name} says of its end: {last}")
+    holds(says in last["message"], f"/{process.name} says {last['message']!r}, and not {says!r}.")
+    holds(means in exit_codes()[wanted], f"docs/OPERATING.md says of exit code {wanted}: {exit_codes()[wanted]}")
+
+
 def check_service(root: pathlib.Path, name: str) -> tuple[float, float]:
     """It runs as the first process, without any right of root's, and finishes what is under way on SIGTERM. Gives the
     seconds from its start to its first answer, the making of its container included, and those that its end took.
@@ -118,13 +163,7 @@ def check_service(root: pathlib.Path, name: str) -> tuple[float, float]:
             holds(process.get("/health/started")[0] == 503, f"/{name} says that it has started without its stores.")
             answered = time.monotonic() - started
             holds(process.get("/health/live")[0] == 200, f"/{name} does not live.")
-            status = process.status()
-            holds(status["NSpid"][-1] == "1", f"/{name} is not the first process.")
-            holds(
-                set(status["Uid"] + status["Gid"]) == {str(container.UID)},
-                f"/{name} runs as {status['Uid']}, {status['Gid']}.",
-            )
-            holds(int(status["CapEff"][0], 16) == 0, f"/{name} has capabilities: {status['CapEff'][0]}.")
+            check_rights(process)
             # From here on the stores take connections and say nothing, so a request that needs one is under way until
             # they hang up.
             for store in (records, seats):
@@ -279,6 +318,8 @@ def main() -> None:
         compressed = storage.compressed("localhost/license-server:first")
         sizes = {name: (root / name).stat().st_size for name in names}
         times = {name: check_service(root, name) for name in functions}
+        for name in jobs:
+            check_job(root, name)
         issuer = authority.Issuer(directory)
         check_tls(root, known, unknown, issuer)
         check_tick(root, issuer)
@@ -294,6 +335,7 @@ def main() -> None:
         f"image: {len(took)} services answered what was under way at SIGTERM; "
         f"the slowest, {slowest}, ended after {took[slowest]:.2f} s"
     )
+    print(f"image: {', '.join(f'/{name}' for name in jobs)} ended with the codes of docs/OPERATING.md")
     print(f"image: {CHECKED} checks")
 
 

@@ -88,24 +88,37 @@ def free_port() -> int:
 # The first process of a process namespace of its own, as the container's first one is. The root has the image, and the
 # /proc and /dev that every container is given; without them a static binary finds no random bytes (getrandom looks for
 # its system call by dlsym, which a static binary does not have, and then opens /dev/urandom). Root itself tries to
-# write first: where root cannot, the root is read-only.
+# write first: where root cannot, the root is read-only. Before `--` stand pairs: what is mounted, and where.
 _ENTER = r"""
-root=$1 command=$2
+root=$1
+shift
 mkdir -p "$root/dev" "$root/proc" && mount --bind "$root" "$root" && mount -o remount,bind,ro "$root" || exit 125
 if touch "$root/probe" 2>/dev/null; then echo "the root can be written to" >&2; exit 124; fi
 mount -t proc proc "$root/proc" && mount -t tmpfs tmpfs "$root/dev" || exit 125
 for device in null random urandom; do
   touch "$root/dev/$device" && mount --bind "/dev/$device" "$root/dev/$device" || exit 125
 done
-mount -o remount,ro "$root/dev" || exit 125
-cd "$root" && exec chroot --userspec=65532:65532 "$root" "$command"
+mkdir "$root/dev/shm" && mount -t tmpfs tmpfs "$root/dev/shm" && mount -o remount,ro "$root/dev" || exit 125
+while [ "$1" != -- ]; do
+  if [ "$1" = tmpfs ]; then mount -t tmpfs tmpfs "$root$2"; else mount --bind "$1" "$root$2"; fi || exit 125
+  shift 2
+done
+shift
+cd "$root" && exec chroot --userspec=65532:65532 "$root" "$@"
 """
 
 
 class Process:
-    """A service of the image that runs."""
+    """A service or job of the image that runs."""
 
-    def __init__(self, root: pathlib.Path, name: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        root: pathlib.Path,
+        name: str,
+        environment: dict[str, str],
+        *words: str,
+        mounts: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.name, self.port = name, free_port()
         self.output = tempfile.TemporaryFile("w+")
         self.launcher = subprocess.Popen(
@@ -120,7 +133,10 @@ class Process:
                 _ENTER,
                 "enter",
                 str(root),
+                *(word for mount in mounts for word in mount),
+                "--",
                 f"/{name}",
+                *words,
             ],
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environment},
             stdin=subprocess.DEVNULL,
@@ -157,6 +173,13 @@ class Process:
         lines = (self.first_process() / "status").read_text().splitlines()
         return {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
 
+    def listening(self) -> list[str]:
+        """The sockets of this process that take connections, as the system lists them (proc(5), /proc/net/tcp)."""
+        links = (os.readlink(file) for file in (self.first_process() / "fd").iterdir())
+        own = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:")}
+        rows = [row.split() for name in ("tcp", "tcp6") for row in pathlib.Path("/proc/net", name).open()]
+        return [row[1] for row in rows if row[3] == "0A" and row[9] in own]
+
     def terminate(self) -> None:
         os.kill(int(self.first_process().name), signal.SIGTERM)
 
@@ -171,8 +194,15 @@ class Process:
 
 
 @contextlib.contextmanager
-def started(root: pathlib.Path, name: str, environment: dict[str, str]) -> Iterator[Process]:
-    process = Process(root, name, environment)
+def started(
+    root: pathlib.Path,
+    name: str,
+    environment: dict[str, str],
+    *words: str,
+    mounts: tuple[tuple[str, str], ...] = (),
+) -> Iterator[Process]:
+    """`mounts`: pairs of a directory of this machine, or `tmpfs`, and where it stands in the container."""
+    process = Process(root, name, environment, *words, mounts=mounts)
     try:
         yield process
     finally:

@@ -21,8 +21,9 @@ BASE = Path("kubernetes/base")
 PAGE = Path("docs/KUBERNETES.md")
 DIGEST = "sha256:" + "a" * 64
 DESCRIPTION = json.loads(Path("opentofu/functions.json").read_text())
-# The oldest one that is supported, and the newest that the validator knows.
-VERSIONS = ("1.33", "1.36")
+# The oldest one that the page promises, and the newest that the validator knows.
+PROMISED = re.search(r"Kubernetes (1\.\d+) or newer", PAGE.read_text("utf-8"))[1]
+VERSIONS = (PROMISED, kubernetes_validate.latest_version())
 PODS = {"Deployment": ("template",), "Job": ("template",), "CronJob": ("jobTemplate", "spec", "template")}
 Document = dict
 
@@ -122,6 +123,7 @@ def check_parts(documents: list[Document]) -> None:
         holds(
             scaler["spec"]["scaleTargetRef"]["name"] == name, f"the HorizontalPodAutoscaler {name} scales another one"
         )
+        check_scaler(name, scaler["spec"])
         holds("replicas" not in deployment, f"{name} has a number of replicas, over which two would quarrel")
         (container,) = deployment["template"]["spec"]["containers"]
         probes = {probe: container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")}
@@ -130,15 +132,79 @@ def check_parts(documents: list[Document]) -> None:
     for template in pods(documents).values():
         account = template["spec"]["serviceAccountName"]
         holds(account in of_kind(documents, "ServiceAccount"), f"there is no ServiceAccount {account}")
-    denied = of_kind(documents, "NetworkPolicy")["nothing-else"]["spec"]
-    holds(
-        denied["podSelector"] == {} and "ingress" not in denied and "egress" not in denied,
-        "what is not named is let through",
-    )
     level = of_kind(documents, "Namespace")["license-server"]["metadata"]["labels"][
         "pod-security.kubernetes.io/enforce"
     ]
     holds(level == "restricted", f"the namespace enforces {level}")
+
+
+def check_scaler(name: str, spec: Document) -> None:
+    """As the page says it, so that its sum of connections holds."""
+    page = PAGE.read_text("utf-8")
+    said = re.search(r"\((\d+) % of the CPU that is requested; (\d+) to (\d+) pods, the reaper (\d+) to (\d+)\)", page)
+    percent, least, most, *of_reaper = map(int, said.groups())
+    limits = [spec.get("minReplicas"), spec["maxReplicas"]]
+    wanted = of_reaper if name == "reaper" else [least, most]
+    holds(limits == wanted, f"{name} has from {limits[0]} to {limits[1]} pods")
+    target = [{"type": "Utilization", "averageUtilization": percent}]
+    found = [metric.get("resource", {}).get("target") for metric in spec["metrics"]]
+    holds(found == target, f"{name} is scaled by {found}")
+
+
+def ways(rules: list[Document], who: str) -> set[tuple[str, str]]:
+    """(whom, which port) of the rules of a policy. Whatever a rule does not name is everybody, or every port."""
+    found = set()
+    for rule in rules:
+        others = [json.dumps(other, sort_keys=True) for other in rule.get(who, [])] or ["everybody"]
+        ports = [f"{port['port']}/{port.get('protocol', 'TCP')}" for port in rule.get("ports", [])] or ["every port"]
+        found |= {(other, port) for other in others for port in ports}
+    return found
+
+
+def to(*ports: str, whom: Document | None = None) -> set[tuple[str, str]]:
+    return {(json.dumps(whom, sort_keys=True) if whom else "everybody", port) for port in ports}
+
+
+def pods_of(name: str) -> Document:
+    return {"podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
+
+
+METADATA = [{"ipBlock": {"cidr": f"169.254.169.{last}/32"}} for last in (252, 254)]
+FRONT = {"namespaceSelector": {"matchLabels": {"license-server/front": "true"}}}
+STORES = {"records": "5432/TCP", "seats": "6379/TCP"}
+
+
+def wanted_ways(name: str) -> tuple[set, set]:
+    """Who may reach it, and whom it may reach: nobody else."""
+    out = to("53/UDP", "53/TCP").union(*(to("80/TCP", "988/TCP", whom=one) for one in METADATA))
+    if name == "tick":
+        return set(), out | to("8080/TCP", whom=pods_of("reaper"))
+    row = (DESCRIPTION["functions"] | DESCRIPTION["jobs"])[name]
+    out |= to(*(STORES[store] for store in row["stores"]))
+    if name in DESCRIPTION["jobs"]:
+        return set(), out
+    # Keys to sign with, topics, and the keys of those who issue tokens are fetched from addresses that nobody knows.
+    asks = any(variable.startswith(("IDENTITY_", "PUSH_")) for variable in row["variables"])
+    out |= to("443/TCP") if row["kms"] or row["publishes"] or asks else set()
+    pushed = DESCRIPTION["pushes"]["function"] == name
+    return to("http/TCP", whom=FRONT) | (to("http/TCP", whom=pods_of("tick")) if pushed else set()), out
+
+
+def check_networks(documents: list[Document]) -> None:
+    """Nobody is let through but by what its policy names, and each policy names no more than its program needs."""
+    policies = of_kind(documents, "NetworkPolicy")
+    holds(set(policies) == {*pods(documents), "nothing-else"}, f"there are the policies {sorted(policies)}")
+    for name, policy in policies.items():
+        spec = policy["spec"]
+        holds(spec.get("policyTypes") == ["Ingress", "Egress"], f"the policy {name} leaves a direction open")
+        # A policy lets through what it names; one that selects all pods and names nothing refuses the rest.
+        into, out = (set(), set()) if name == "nothing-else" else wanted_ways(name)
+        label = {} if name == "nothing-else" else pods_of(name)["podSelector"]
+        holds(spec["podSelector"] == label, f"the policy {name} is of other pods")
+        for direction, who, wanted in (("ingress", "from", into), ("egress", "to", out)):
+            found = ways(spec.get(direction, []), who)
+            differing = sorted(found ^ wanted)
+            holds(not differing, f"the {direction} of {name} and what it needs differ in {differing}")
 
 
 def rendered(kustomize: str, folder: Path) -> list[Document]:
@@ -150,6 +216,7 @@ def rendered(kustomize: str, folder: Path) -> list[Document]:
 
 def check_rendered(documents: list[Document]) -> None:
     check_schema(documents)
+    check_networks(documents)
     settings = [name for name in of_kind(documents, "ConfigMap") if name.startswith("settings-")]
     holds(len(settings) == 1, f"there are the ConfigMaps {settings}")
     for name, template in pods(documents).items():
@@ -206,7 +273,16 @@ def connections(documents: list[Document]) -> int:
     return most * 4 * 2
 
 
-CHECKS: tuple[Callable[[list[Document]], None], ...] = (check_schema, check_environment, check_restricted, check_parts)
+def check_connections(documents: list[Document]) -> None:
+    """What the page says of them."""
+    most = sum(scaler["spec"]["maxReplicas"] for scaler in of_kind(documents, "HorizontalPodAutoscaler").values())
+    said = f"At most {most} pods of 4 connections, twice during a rollout: {connections(documents)}."
+    holds(said in PAGE.read_text("utf-8"), f"{PAGE} does not say: {said}")
+
+
+CHECKS: tuple[Callable[[list[Document]], None], ...] = (
+    *(check_schema, check_environment, check_restricted, check_parts, check_networks, check_connections),
+)
 
 
 def planted() -> list[tuple[str, Callable[[list[Document]], None], Callable[[list[Document]], object]]]:
@@ -216,6 +292,13 @@ def planted() -> list[tuple[str, Callable[[list[Document]], None], Callable[[lis
     def without(documents: list[Document], kind: str, name: str) -> None:
         documents.remove(of_kind(documents, kind)[name])
 
+    def scaler(documents: list[Document], name: str = "acquire") -> Document:
+        return of_kind(documents, "HorizontalPodAutoscaler")[name]
+
+    def policy(documents: list[Document], name: str = "acquire") -> Document:
+        return of_kind(documents, "NetworkPolicy")[name]["spec"]
+
+    web = {"ports": [{"port": 443}]}
     return [
         ("an unknown field", check_schema, lambda d: container(d).update(comand=["/acquire"])),
         ("a word for a number", check_schema, lambda d: container(d)["ports"][0].update(containerPort="many")),
@@ -234,6 +317,22 @@ def planted() -> list[tuple[str, Callable[[list[Document]], None], Callable[[lis
         ("a tag for a digest", check_restricted, lambda d: container(d, "tick").update(image="curlimages/curl:8.17.0")),
         ("no budget", check_parts, lambda d: without(d, "PodDisruptionBudget", "heartbeat")),
         ("no policy", check_parts, lambda d: without(d, "NetworkPolicy", "admin")),
+        ("no scaler", check_parts, lambda d: without(d, "HorizontalPodAutoscaler", "release")),
+        ("a scaler without a limit", check_parts, lambda d: scaler(d)["spec"].update(maxReplicas=40)),
+        ("a scaler without a floor", check_parts, lambda d: scaler(d)["spec"].pop("minReplicas")),
+        ("a scaler by half of the CPU", check_parts, lambda d: scaler(d)["spec"]["metrics"].clear()),
+        ("more pods than the page counts", check_connections, lambda d: scaler(d)["spec"].update(maxReplicas=5)),
+        ("a policy less", check_networks, lambda d: without(d, "NetworkPolicy", "tick")),
+        ("a policy that lets all out", check_networks, lambda d: policy(d)["egress"].append({})),
+        ("a policy that lets all in", check_networks, lambda d: policy(d).update(ingress=[{}])),
+        ("all ports from the front", check_networks, lambda d: policy(d)["ingress"][0].pop("ports")),
+        ("one port from everybody", check_networks, lambda d: policy(d)["ingress"][0].pop("from")),
+        ("all ports of the metadata server's range", check_networks, lambda d: policy(d)["egress"][2].pop("ports")),
+        ("the internet for release", check_networks, lambda d: policy(d, "release")["egress"].append(web)),
+        ("a direction that is not named", check_networks, lambda d: policy(d)["policyTypes"].remove("Egress")),
+        ("the rest let out", check_networks, lambda d: policy(d, "nothing-else")["policyTypes"].remove("Egress")),
+        ("the rest let in", check_networks, lambda d: policy(d, "nothing-else").update(ingress=[{}])),
+        ("the rest of one name", check_networks, lambda d: policy(d, "nothing-else").update(pods_of("acquire"))),
         (
             "traffic by the stores",
             check_parts,

@@ -1,11 +1,14 @@
-"""For each rule faults that it must refuse: a file of the repository in which something is replaced, or a file more."""
+"""For each rule faults that it must refuse: a file of the repository in which something is replaced, or a file more.
+
+What stands in a file several times is replaced in one place after the other: each is a fault of its own.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`old` is replaced by `new` in `path`; without `old`, `new` is a file more."""
+    """`old` is replaced by `new` in one place of `path`; without `old`, `new` is a file more."""
 
     rule: str
     path: str
@@ -25,21 +28,25 @@ SEATS = "modules/seats/instance.tf"
 RECORDS = "modules/records/instances.tf"
 SIGNER = "modules/signer/key.tf"
 SECRETS = "modules/secrets/secrets.tf"
+IDENTITY = "modules/identity/identity.tf"
+BUCKETS = "modules/pipeline/buckets.tf"
+POLICY = 'deletion_policy             = var.keep ? "PREVENT" : "DELETE"'
+JOB_END = "  depends_on = [module.records, module.seats]"
 RELEASED = 'length(setsubtract(var.released, ["replica"]))'
 MEMBER = "google_project_iam_member"
 
 FAULTS = (
     more("everybody", f'resource "{MEMBER}" "x" {{\n  role   = "roles/run.invoker"\n  member = "allUsers"\n}}\n'),
+    more("everybody", f'resource "{MEMBER}" "x" {{\n  member = "allAuthenticatedUsers"\n}}\n'),
+    edit("wide-role", "modules/project/people.tf", "roles/cloudsql.admin", "roles/viewer"),
     edit("wide-role", "modules/project/accounts.tf", "roles/logging.logWriter", "roles/editor"),
     edit("wide-role", "modules/project/people.tf", "roles/cloudsql.admin", "roles/owner"),
     edit("whole-policy", "modules/seats/instance.tf", MEMBER, "google_project_iam_binding"),
     more("whole-policy", 'resource "google_project_iam_policy" "x" {\n  policy_data = "{}"\n}\n'),
     more("data-source", 'data "google_project" "x" {}\n'),
-    edit(
-        "ignored-image",
-        "platform/migrate.tf",
-        "  depends_on = [module.records, module.seats]",
-        "  lifecycle {\n    ignore_changes = [template[0].template[0].containers[0].image]\n  }",
+    *(
+        edit("ignored-image", "platform/migrate.tf", JOB_END, f"  lifecycle {{\n    ignore_changes = {ignored}\n  }}")
+        for ignored in ("[template[0].template[0].containers[0].image]", "[template]", "[template[0].template]", "all")
     ),
     more(
         "secret-value",
@@ -58,7 +65,15 @@ FAULTS = (
     edit("unprotected", RECORDS, '!contains(var.released, "replica")', "each.value.keep"),
     edit("unprotected", SEATS, "prevent_destroy = var.keep", f"prevent_destroy = var.keep && {RELEASED} == 0"),
     edit("unprotected", SIGNER, "prevent_destroy = var.keep", "prevent_destroy = !var.keep"),
+    edit("unprotected", SIGNER, "prevent_destroy = var.keep", ""),
+    edit("unprotected", SIGNER, 'deletion_policy               = var.keep ? "PREVENT" : "DELETE"', ""),
+    edit("unprotected", SIGNER, '  deletion_policy = var.keep ? "PREVENT" : "DELETE"', '  deletion_policy = "DELETE"'),
+    edit("unprotected", SEATS, POLICY, 'deletion_policy = "DELETE"'),
+    edit("unprotected", SECRETS, 'deletion_policy     = var.keep ? "PREVENT" : "DELETE"', ""),
     edit("unprotected", SECRETS, "deletion_protection = var.keep", "deletion_protection = false"),
+    edit("unprotected", SECRETS, "prevent_destroy = var.keep", "prevent_destroy = false"),
+    edit("unprotected", IDENTITY, "prevent_destroy = var.keep", "prevent_destroy = false"),
+    edit("unprotected", BUCKETS, "prevent_destroy = var.keep", "prevent_destroy = false"),
     edit("fixed-value", SEATS, '"maxmemory-policy" = "noeviction"', '"maxmemory-policy" = "volatile-ttl"'),
     edit("fixed-value", SEATS, '"IAM_AUTH"', '"AUTH_DISABLED"'),
     edit("fixed-value", SEATS, '"SERVER_AUTHENTICATION"', '"TRANSIT_ENCRYPTION_DISABLED"'),
@@ -76,7 +91,9 @@ FAULTS = (
     edit("impersonation", "environments/prod/backend.hcl", 'bucket = ', 'impersonate_service_account = "x"\nbucket = '),
     edit("list", SEATS, "  for_each = var.users\n", "  count = length(var.users)\n"),
     edit("list", SECRETS, "  for_each = local.ids\n", "  count = 2\n"),
-    edit("teardown", "environments/prod/platform.tfvars", "seats = {", "keep = false\nseats = {"),
+    edit("list", SECRETS, "  for_each = local.ids\n", "  for_each = toset(keys(local.ids))\n"),
+    edit("list", "services/front.tf", "var.front == null ? {} : { front = var.front }", 'toset(["front"])'),
+    edit("teardown", "environments/prod/platform.tfvars", "\nseats = {", "\nkeep = false\nseats = {"),
     edit("teardown", "environments/prod/platform.tfvars", "seats = {", "seats = {\n  keep     = false"),
     edit("provider", "modules/seats/versions.tf", '"~> 8.0"', '">= 7.0"'),
     edit("provider", "modules/seats/versions.tf", "google = {", "random = {"),

@@ -114,10 +114,16 @@ def whole_policies(file: SourceFile) -> Iterator[str]:
 
 
 def ignored_images(file: SourceFile) -> Iterator[str]:
+    """Whoever ignores all of a resource, or a block that an image is in, ignores the image too."""
     for kind, name, body in file.resources():
         for one in body.get("lifecycle", []):
-            if "image" in str(one.get("ignore_changes", "")) or str(one.get("ignore_changes", "")) == "all":
-                yield f"{kind}.{name}"
+            ignored = one.get("ignore_changes", [])
+            for path in ignored if isinstance(ignored, list) else [ignored]:
+                # hcl2 writes a word without quotes as an expression.
+                steps = re.sub(r"\[[^]]*\]", "", path.removeprefix("${").removesuffix("}")).split(".")
+                runs = kind.startswith("google_cloud_run_v2_") and set(steps) <= {"template", "containers"}
+                if runs or steps == ["all"] or "image" in path:
+                    yield f"{kind}.{name}: {path}"
 
 
 def unprotected(file: SourceFile) -> Iterator[str]:
@@ -141,10 +147,18 @@ def other_values(file: SourceFile) -> Iterator[str]:
 
 
 def lists(file: SourceFile) -> Iterator[str]:
-    """`count` is a switch (none or one) and nothing else."""
+    """`count` is a switch (none or one) and nothing else, and `for_each` goes over a map, whose keys are names."""
     for kind, name, body in file.resources():
         if not re.search(r"\? (1 : 0|0 : 1)\}$", str(body.get("count", "${x ? 1 : 0}"))):
             yield f"{kind}.{name}"
+    modules = ((f"module.{name}", body) for block in file.said.get("module", []) for name, body in block.items())
+    for name, body in [*modules, *((f"{kind}.{name}", body) for kind, name, body in file.resources())]:
+        each = str(body.get("for_each", "")).removeprefix("${")
+        # What is inside of a map decides nothing: its keys do.
+        while each != (shorter := re.sub(r"\{[^{}]*\}", "", each)):
+            each = shorter
+        if re.search(r"\b(toset|setunion|setsubtract|setintersection|setproduct|range)\(", each):
+            yield f"{name}: for_each"
 
 
 def unprotected_environment(file: SourceFile) -> Iterator[str]:
@@ -192,7 +206,7 @@ RULES = (
         "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT alone says who acts: a saved plan keeps what is written here.",
         written(r"impersonate|\baccess_token\s*=|\bcredentials\s*="),
     ),
-    Rule("list", "Taking one from a list moves all behind it: use for_each.", lists),
+    Rule("list", "Taking one from a list moves all behind it: use for_each, over a map.", lists),
     Rule("teardown", "`keep` is given by hand for a teardown, and never by a file.", unprotected_environment),
     Rule("provider", "The providers are google and google-beta `~> 8.0`, and no others.", floating_provider),
 )

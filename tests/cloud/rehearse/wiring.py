@@ -1,6 +1,7 @@
-"""What each function is told: opentofu/functions.json and prod's values, with nothing but hosts replaced.
+"""What each function and job is told: opentofu/functions.json and prod's values, with nothing but hosts replaced.
 
-The names and values follow opentofu/services/environment.tf, and what Cloud Run itself sets is set too (K_SERVICE, …).
+The names and values follow opentofu/services/environment.tf and opentofu/platform/migrate.tf, and what Cloud Run itself
+sets is set too (K_SERVICE, …). tests/cloud/parts/rehearse compares them with what OpenTofu plans.
 A release with a root of its own finds Google's hosts by their names (doors.py), and is told where nothing but its
 metadata server is. One without is led by the variables that exist for that (KMS_ENDPOINT, the addresses of key sets,
 PUBSUB_EMULATOR_HOST); Cloud Run refuses them, so it is not told that it runs there.
@@ -26,7 +27,8 @@ LOGINS = {name: email.removesuffix(".gserviceaccount.com") for name, email in EM
 PUSH_EMAIL = f"{DESCRIBED['pushes']['account']}@{PROJECT}.iam.gserviceaccount.com"
 KEY_VERSION = f"projects/{PROJECT}/locations/us/keyRings/license/cryptoKeys/root/cryptoKeyVersions/1"
 IDENTITY = {"issuer": f"https://securetoken.google.com/{PROJECT}", "audience": PROJECT}
-GRANTS = ",".join(f"{LOGINS[name]}={row['database_role']}" for name, row in DESCRIBED["functions"].items())
+# In the order of their names, as OpenTofu goes through a map.
+GRANTS = ",".join(f"{LOGINS[name]}={row['database_role']}" for name, row in sorted(DESCRIBED["functions"].items()))
 
 
 @dataclasses.dataclass
@@ -53,24 +55,32 @@ def _database_url(wires: Wires, name: str) -> str:
     return wires.records_url.replace("postgres://", f"postgres://{urllib.parse.quote(LOGINS[name], safe='')}@")
 
 
-def _values(wires: Wires, name: str) -> dict:
-    row = DESCRIBED["functions"][name]
-    reaper = DESCRIBED["pushes"]["function"]
-    staff = PROD.get("staff", {})
-    return PROD.get("settings", {}) | {
+def _stores(wires: Wires, name: str) -> dict:
+    """What functions and jobs are told alike."""
+    return {
         "GOOGLE_CLOUD_PROJECT": PROJECT,
-        "DOCS_URL": PROD.get("docs_url"),
-        "PUBLIC_URL": wires.public_url,
         "START_PATIENCE_SECONDS": "45",
         "DATABASE_URL": _database_url(wires, name),
         "DATABASE_AUTH": "iam",
         "DATABASE_CA": wires.records_ca,
-        "DATABASE_POOL_SIZE": str(PROD["sizes"][name].get("pool", PROD.get("pool_size", 4))),
         "REDIS_URL": wires.seats_url,
         "REDIS_AUTH": "iam",
         "REDIS_CA": wires.seats_ca,
         "SEAT_TTL_SECONDS": str(wires.lease["ttl_seconds"]),
         "SEAT_DRAIN_SECONDS": str(wires.lease["drain_seconds"]),
+    }
+
+
+def _values(wires: Wires, name: str) -> dict:
+    if name in DESCRIBED["jobs"]:
+        return _stores(wires, name) | {"DATABASE_GRANTS": GRANTS}
+    row = DESCRIBED["functions"][name]
+    reaper = DESCRIBED["pushes"]["function"]
+    staff = PROD.get("staff", {})
+    own = {
+        "DOCS_URL": PROD.get("docs_url"),
+        "PUBLIC_URL": wires.public_url,
+        "DATABASE_POOL_SIZE": str(PROD["sizes"][name].get("pool", PROD.get("pool_size", 4))),
         "HEARTBEAT_SECONDS": wires.lease.get("heartbeat_seconds"),
         "TRUSTED_PROXIES": str(PROD["front"].get("trusted_proxies", TRUSTED_PROXIES) if row["ingress"] == "lb" else 1),
         "TOKEN_ISSUER": PROD.get("token_issuer", wires.public_url),
@@ -84,6 +94,7 @@ def _values(wires: Wires, name: str) -> dict:
         "PUSH_EMAIL": PUSH_EMAIL,
         "PUBSUB_PROJECT": PROJECT,
     }
+    return PROD.get("settings", {}) | _stores(wires, name) | own
 
 
 def cloud_run(name: str) -> dict:
@@ -112,8 +123,9 @@ def _hosts(wires: Wires, name: str, port: int) -> dict:
 
 
 def told(wires: Wires, name: str) -> dict:
-    """What a function is told in the clear. tests/cloud/parts/rehearse compares it with what OpenTofu plans."""
-    reads = DESCRIBED["every"]["variables"] + DESCRIBED["functions"][name]["variables"]
+    """What a function or job is told in the clear, which is all that it is compared by with what OpenTofu plans."""
+    every = [] if name in DESCRIBED["jobs"] else DESCRIBED["every"]["variables"]
+    reads = every + EVERYBODY[name]["variables"]
     return {key: str(value) for key, value in _values(wires, name).items() if key in reads and value is not None}
 
 
@@ -125,19 +137,4 @@ def environment(wires: Wires, name: str, port: int) -> dict:
 
 def job_environment(wires: Wires, name: str) -> dict:
     """The whole environment of a job."""
-    row = DESCRIBED["jobs"][name]
-    values = {
-        "GOOGLE_CLOUD_PROJECT": PROJECT,
-        "LOG_LEVEL": "info",
-        "DATABASE_URL": _database_url(wires, name),
-        "DATABASE_AUTH": "iam",
-        "DATABASE_CA": wires.records_ca,
-        "DATABASE_GRANTS": GRANTS,
-        "REDIS_URL": wires.seats_url,
-        "REDIS_AUTH": "iam",
-        "REDIS_CA": wires.seats_ca,
-        "SEAT_TTL_SECONDS": str(wires.lease["ttl_seconds"]),
-        "SEAT_DRAIN_SECONDS": str(wires.lease["drain_seconds"]),
-    }
-    told = {key: value for key, value in values.items() if key in row["variables"]}
-    return told | {"GCE_METADATA_HOST": wires.metadata[name].server.host} | cloud_run(name)
+    return told(wires, name) | {"GCE_METADATA_HOST": wires.metadata[name].server.host} | cloud_run(name)

@@ -17,9 +17,10 @@ from .series import GOOGLE, USER, as_series, counted, grouped_by, promql_names, 
 from .sizes import sizes
 
 MEASURED = said.ROOT / "tests" / "cloud" / "cost" / "measured.json"
-# Alerts on lines that no run writes, because what they tell of cannot be brought about from outside; their text is
-# looked for in the code instead.
-NOT_IN_A_RUN = {"the-certificate-is-not-renewed", "an-audit-log-was-changed", "a-program-reports-a-fault"}
+# Alerts on lines that no run writes, because what they tell of cannot be brought about from outside; their lines are
+# made of what the code says that it writes.
+UNWRITTEN = {"the-certificate-is-not-renewed", "an-audit-log-was-changed"}
+NOT_IN_A_RUN = {*UNWRITTEN, "a-program-reports-a-fault"}
 ADMINISTRATIVE = {"the-root-key-was-changed", "the-cloud-was-changed-by-hand"}
 PERSON, PIPELINE = "ada@example.com", said.VALUES["deployers"][0]
 
@@ -143,6 +144,7 @@ class Checks:
                 self.check(literal in code, f"{name}: the code writes this message", literal)
             expected = name not in NOT_IN_A_RUN | ADMINISTRATIVE
             self.check((found != []) is expected, f"{name} fires in the run: {expected}", text)
+        self.alerts_on_lines_that_no_run_writes(code)
         fault = parse(self.rules["logs"]["a-program-reports-a-fault"])
         errors = [it for it in self.entries if it["severity"] == "ERROR"]
         panic = {**errors[0], "jsonPayload": {"message": "panicked: index out of bounds", "place": "src/x.rs:1"}}
@@ -161,6 +163,32 @@ class Checks:
         ]:
             entry = audit_entry("run.googleapis.com", method, who)
             self.check(hand(entry) is fires, f"the-cloud-was-changed-by-hand on {method} by {who}: {fires}")
+
+    def alerts_on_lines_that_no_run_writes(self, code: str) -> None:
+        """Each of these lines fires its own alert and no other; and none whose filter asks for a field it lacks."""
+        tests = {name: parse(text) for name, text in self.rules["logs"].items()}
+        for name in sorted(UNWRITTEN):
+            text = self.rules["logs"][name]
+            message = re.search(r'jsonPayload\.\w+="([^"]+)"', text)
+            entry = self.written(code, message[1]) if message else None
+            self.check(entry is not None, f"{name} asks for a message that the code writes", text)
+            if entry is None:
+                continue
+            fired = {other for other, test in tests.items() if test(entry)}
+            self.check(fired == {name}, f"the line of {name} fires it and no other", fired)
+            other = {**entry, "resource": {"type": "cloud_run_job"}}
+            self.check(not tests[name](other), f"{name} does not fire on a line of something else than a service")
+            elsewhere = {**entry, "jsonPayload": {"error": entry["jsonPayload"]["message"]}}
+            self.check(not tests[name](elsewhere), f"{name} does not fire on its words in another field")
+
+    def written(self, code: str, message: str) -> Entry | None:
+        """The entry of a line that the code writes, made like one of the same severity in the run."""
+        level = re.search(rf'tracing::(warn|error)!\([^;"]*"{re.escape(message)}"', code)
+        if not level:
+            return None
+        severity = {"warn": "WARNING", "error": "ERROR"}[level[1]]
+        like = next(it for it in self.entries if it["severity"] == severity and "httpRequest" not in it)
+        return {**like, "jsonPayload": {**like["jsonPayload"], "message": message}}
 
     def alerts_on_series(self) -> None:
         tick = parse(self.rules["series"]["the-reaper-does-not-tick"][0], SERIES_FIELDS)
@@ -270,3 +298,13 @@ class Checks:
             planted.every_metric_has_lines()
             planted.requests_are_counted_as_they_were_asked()
             self.check(planted.failed > 0, "a planted mistake is found", change)
+        for name in sorted(UNWRITTEN):
+            text = self.rules["logs"][name]
+            for right, wrong in (
+                ("jsonPayload.message", "jsonPayload.text"), ("cloud_run_revision", "cloud_run_job"),
+                ('message="', 'message="a '), ("jsonPayload", "severity>=CRITICAL AND jsonPayload"),
+            ):
+                lie = {**self.rules, "logs": {**self.rules["logs"], name: text.replace(right, wrong)}}
+                planted = Checks(lie, self.run, quiet=True)
+                planted.alerts_on_lines_that_no_run_writes(said.messages())
+                self.check(right in text and planted.failed > 0, f"a wrong filter of {name} is found", wrong)

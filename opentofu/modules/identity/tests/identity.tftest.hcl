@@ -22,6 +22,20 @@ run "nobody_is_anonymous_and_an_address_has_one_account" {
   }
 }
 
+# The way in for those who come by GitHub, whose addresses Identity Platform does not call verified.
+run "a_link_by_mail_signs_in_and_no_password_does" {
+  command = plan
+
+  assert {
+    condition     = google_identity_platform_config.customers.sign_in[0].email[0].enabled
+    error_message = "Customers must be able to sign in by a link that is sent to their address."
+  }
+  assert {
+    condition     = !google_identity_platform_config.customers.sign_in[0].email[0].password_required
+    error_message = "There are no passwords: a link by mail is enough."
+  }
+}
+
 run "both_providers_are_configured" {
   variables {
     client_secrets = { "google.com" = "one", "github.com" = "two" }
