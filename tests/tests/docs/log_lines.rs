@@ -49,7 +49,7 @@ fn the_page_explains_every_warning_and_every_error_and_no_line_that_is_not_writt
     let lies = [
         ("`push refused`", "`push declined`"),
         ("| `history kept`", "| `history was kept`"),
-        ("`grace could not be counted`, ", ""),
+        ("| `grace could not be counted`", "| `grace was not counted`"),
         ("| `a message was given up`", "| `a message was dropped`"),
     ];
     hold("docs/OPERATING.md", differing, &lies);
