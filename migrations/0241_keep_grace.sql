@@ -1,6 +1,6 @@
--- Keeps the grace of whoever's session ends, by whatever move. Its seat still names its holder then: sessions are ended
--- before their seat is freed. Released ones count too: the machine may have kept its token, and nobody who verifies it
--- could know.
+-- Keeps the grace of whoever's session ends, by whatever operation. Its seat still names its holder then: sessions are
+-- ended before their seat is freed. Released ones count too: the machine may have kept its token, and nobody who
+-- verifies it could know.
 create function keep_grace() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
 declare terms record; seen timestamptz; ends timestamptz;
 begin

@@ -185,13 +185,13 @@ pub(crate) fn open(bearer: &BearerCredential, handles: &KeyRing) -> Result<Sessi
 /// believe the rest.
 pub(crate) async fn signed(
     problem: Problem,
-    operations: &SeatProtocol,
+    protocol: &SeatProtocol,
     nonce: Option<&Nonce>,
     license: LicenseNumber,
     session: Option<SessionId>,
 ) -> Problem {
     let Some(nonce) = nonce.filter(|_| (401..=410).contains(&problem.status())) else { return problem };
-    match operations.sign_refusal(problem.code(), problem.reason(), nonce, license, session).await {
+    match protocol.sign_refusal(problem.code(), problem.reason(), nonce, license, session).await {
         Ok((refusal, certificate)) => problem.with_refusal(&refusal, &certificate),
         Err(error) => error.into(),
     }

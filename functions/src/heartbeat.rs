@@ -62,7 +62,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let HeartbeatConfig { sessions, rates } = HeartbeatConfig::from_env(env)?;
-    let protocol = wiring::operations(sessions, None, rates, ROLE, clock).await?;
+    let protocol = wiring::seat_protocol(sessions, None, rates, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 

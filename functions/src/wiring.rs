@@ -94,8 +94,8 @@ async fn signer(
     Ok(LeaseSigner::new(root, settings, clock))
 }
 
-/// The operations of clients, as the service's role. `peppers` where they are shown license keys.
-pub(crate) async fn operations(
+/// The seat protocol over the stores, as the service's role. `peppers` where they are shown license keys.
+pub(crate) async fn seat_protocol(
     config: SessionConfig,
     peppers: Option<KeyRing>,
     rates: PoolRates,
@@ -113,6 +113,6 @@ pub(crate) async fn operations(
 }
 
 /// What a service of the operations of clients needs in order to answer.
-pub(crate) fn checks(operations: &SeatProtocol) -> Vec<StoreCheck> {
-    vec![StoreCheck::of_seats(operations.seats().clone()), StoreCheck::of_records(operations.records().clone())]
+pub(crate) fn checks(protocol: &SeatProtocol) -> Vec<StoreCheck> {
+    vec![StoreCheck::of_seats(protocol.seats().clone()), StoreCheck::of_records(protocol.records().clone())]
 }

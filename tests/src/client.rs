@@ -73,30 +73,33 @@ impl Machine {
     }
 
     /// Asks for a seat.
-    pub async fn acquire(&self, moves: &SeatProtocol) -> AcquireOutcome {
-        moves.acquire(&self.request()).await.expect("the stores answer")
+    pub async fn acquire(&self, protocol: &SeatProtocol) -> AcquireOutcome {
+        protocol.acquire(&self.request()).await.expect("the stores answer")
     }
 
     /// Asks for a seat and must get one.
     ///
     /// # Panics
     /// If it gets none.
-    pub async fn seated(&self, moves: &SeatProtocol) -> LeasedSeat {
-        seat(self.acquire(moves).await)
+    pub async fn seated(&self, protocol: &SeatProtocol) -> LeasedSeat {
+        seat(self.acquire(protocol).await)
     }
 
     /// Asks for a seat in a task of its own.
-    pub fn acquire_aside(&self, moves: &SeatProtocol) -> tokio::task::JoinHandle<license_core::Result<AcquireOutcome>> {
-        let (moves, request) = (moves.clone(), self.request());
-        tokio::spawn(async move { moves.acquire(&request).await })
+    pub fn acquire_aside(
+        &self,
+        protocol: &SeatProtocol,
+    ) -> tokio::task::JoinHandle<license_core::Result<AcquireOutcome>> {
+        let (protocol, request) = (protocol.clone(), self.request());
+        tokio::spawn(async move { protocol.acquire(&request).await })
     }
 
     /// Asks for a seat and must be told that all are taken.
     ///
     /// # Panics
     /// If it is told anything else.
-    pub async fn turned_away(&self, moves: &SeatProtocol) {
-        let outcome = self.acquire(moves).await;
+    pub async fn turned_away(&self, protocol: &SeatProtocol) {
+        let outcome = self.acquire(protocol).await;
         assert!(
             matches!(outcome, AcquireOutcome::Refused(AcquireRefusal::Full(_))),
             "{} finds no seat, not {outcome:?}",
@@ -122,16 +125,16 @@ pub fn open(seat: &LeasedSeat) -> SessionHandle {
 }
 
 /// Sends a heartbeat.
-pub async fn beat(moves: &SeatProtocol, seat: &LeasedSeat) -> heartbeat::HeartbeatOutcome {
-    moves.heartbeat(&open(seat), None).await.expect("the stores answer")
+pub async fn beat(protocol: &SeatProtocol, seat: &LeasedSeat) -> heartbeat::HeartbeatOutcome {
+    protocol.heartbeat(&open(seat), None).await.expect("the stores answer")
 }
 
 /// Sends a heartbeat that must be answered well.
 ///
 /// # Panics
 /// If it is not.
-pub async fn alive(moves: &SeatProtocol, seat: &LeasedSeat) {
-    let outcome = beat(moves, seat).await;
+pub async fn alive(protocol: &SeatProtocol, seat: &LeasedSeat) {
+    let outcome = beat(protocol, seat).await;
     assert!(matches!(outcome, heartbeat::HeartbeatOutcome::Alive(_)), "alive, not {outcome:?}");
 }
 
@@ -139,8 +142,8 @@ pub async fn alive(moves: &SeatProtocol, seat: &LeasedSeat) {
 ///
 /// # Panics
 /// If it is told anything else.
-pub async fn gone(moves: &SeatProtocol, seat: &LeasedSeat, why: &str) {
-    let outcome = beat(moves, seat).await;
+pub async fn gone(protocol: &SeatProtocol, seat: &LeasedSeat, why: &str) {
+    let outcome = beat(protocol, seat).await;
     assert!(
         matches!(&outcome, heartbeat::HeartbeatOutcome::Gone(reason) if reason.as_str() == why),
         "gone ({why}), not {outcome:?}"
@@ -148,6 +151,6 @@ pub async fn gone(moves: &SeatProtocol, seat: &LeasedSeat, why: &str) {
 }
 
 /// Gives a session back.
-pub async fn release(moves: &SeatProtocol, seat: &LeasedSeat) {
-    moves.release(&open(seat)).await.expect("the stores answer");
+pub async fn release(protocol: &SeatProtocol, seat: &LeasedSeat) {
+    protocol.release(&open(seat)).await.expect("the stores answer");
 }

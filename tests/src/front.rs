@@ -58,18 +58,18 @@ impl Front {
     }
 
     pub fn over(world: World) -> Self {
-        let moves = world.moves.clone();
-        Self::with(world, moves)
+        let protocol = world.protocol.clone();
+        Self::with(world, protocol)
     }
 
-    /// The same before another instance's moves.
-    pub fn with(world: World, moves: SeatProtocol) -> Self {
+    /// The same before another instance's protocol.
+    pub fn with(world: World, protocol: SeatProtocol) -> Self {
         let router = acquire::router(acquire::AcquireService {
-            protocol: moves.clone(),
+            protocol: protocol.clone(),
             unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
         })
-        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-        .merge(release::router((&moves).into()));
+        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: protocol.clone() }))
+        .merge(release::router((&protocol).into()));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app }

@@ -45,6 +45,9 @@ pub struct World {
     pub clock: Clock,
     pub timing: LeaseTiming,
     pub replication_id: ReplicationId,
+    pub protocol: SeatProtocol,
+    /// The same by its former name, for `tests/pushes.rs` alone, which is being changed on another branch. It goes when
+    /// that file says `protocol`.
     pub moves: SeatProtocol,
     pub reaper: SeatReaper,
     /// Changes in PostgreSQL alone: Redis is told nothing.
@@ -122,8 +125,10 @@ impl World {
         let admin = Records::with(database.clone(), DatabaseRole::Admin, 4).sealing(Arc::new(peppers()));
         let license = register(&admin, &database, &shape, "owner").await;
         let seats = || SeatStore::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
+        let protocol = instance(seats(), &database, timing, shape.clock.clone()).await;
         Self {
-            moves: instance(seats(), &database, timing, shape.clock.clone()).await,
+            moves: protocol.clone(),
+            protocol,
             reaper: SeatReaper::new(seats(), Records::with(database.clone(), DatabaseRole::Reaper, 4), timing),
             management: Management::new(admin.clone()),
             seat_management: SeatManagement::new(seats(), admin.clone()),
@@ -190,7 +195,8 @@ impl World {
         let old = std::mem::replace(&mut self.redis, primary);
         self.reaper = self.another_reaper();
         self.seat_management = SeatManagement::new(self.seats(), self.admin.clone());
-        self.moves = self.instance().await;
+        self.protocol = self.instance().await;
+        self.moves = self.protocol.clone();
         old
     }
 

@@ -11,19 +11,19 @@ use sqlx::Executor;
 async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
     let world = World::new().await;
     let a = world.machine("a");
-    let seat = a.seated(&world.moves).await;
+    let seat = a.seated(&world.protocol).await;
     assert!(!seat.renewed);
     assert_eq!((seat.granted.held, seat.granted.lease.facts.seats_total), (1, 5));
     assert_eq!(world.held().await, [(seat.granted.seat as i32, a.holder().to_string())]);
 
     let handle = open(&seat);
-    assert!(matches!(world.moves.heartbeat(&handle, None).await.unwrap(), heartbeat::HeartbeatOutcome::Alive(_)));
+    assert!(matches!(world.protocol.heartbeat(&handle, None).await.unwrap(), heartbeat::HeartbeatOutcome::Alive(_)));
 
-    let first = world.moves.release(&handle).await.unwrap();
+    let first = world.protocol.release(&handle).await.unwrap();
     assert_eq!(world.held().await, []);
-    let again = world.moves.release(&handle).await.unwrap();
+    let again = world.protocol.release(&handle).await.unwrap();
     assert_eq!(first, again, "releasing twice is one release");
-    let gone = world.moves.heartbeat(&handle, None).await.unwrap();
+    let gone = world.protocol.heartbeat(&handle, None).await.unwrap();
     assert!(matches!(&gone, heartbeat::HeartbeatOutcome::Gone(reason) if reason.as_str() == "released"), "{gone:?}");
 }
 
@@ -31,19 +31,19 @@ async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
 async fn a_session_that_was_forgotten_is_gone_whoever_asks_for_it_and_costs_nobody_a_seat() {
     let world = World::new().await;
     let a = world.machine("a");
-    let seat = a.seated(&world.moves).await;
-    world.moves.release(&open(&seat)).await.unwrap();
+    let seat = a.seated(&world.protocol).await;
+    world.protocol.release(&open(&seat)).await.unwrap();
     world.truth().await.execute("delete from sessions where ended_at is not null").await.unwrap();
-    let others = world.machine("b").seated(&world.moves).await;
+    let others = world.machine("b").seated(&world.protocol).await;
     assert_eq!(others.granted.seat, seat.granted.seat, "its seat is another's now");
-    assert_eq!(world.moves.release(&open(&seat)).await.unwrap(), None);
-    license_tests::client::gone(&world.moves, &seat, "unknown").await;
+    assert_eq!(world.protocol.release(&open(&seat)).await.unwrap(), None);
+    license_tests::client::gone(&world.protocol, &seat, "unknown").await;
     // The same process start asks once more, as a request that was held up for a year would: a seat of its own, never the other's.
-    let again = a.seated(&world.moves).await;
+    let again = a.seated(&world.protocol).await;
     assert_ne!((again.granted.seat, again.granted.session), (seat.granted.seat, seat.granted.session));
     assert_eq!(world.held().await.len(), 2);
     assert!(matches!(
-        world.moves.heartbeat(&open(&others), None).await.unwrap(),
+        world.protocol.heartbeat(&open(&others), None).await.unwrap(),
         heartbeat::HeartbeatOutcome::Alive(_)
     ));
 }
@@ -52,10 +52,10 @@ async fn a_session_that_was_forgotten_is_gone_whoever_asks_for_it_and_costs_nobo
 async fn the_sixth_machine_of_five_is_told_who_holds_the_seats_and_when_one_frees() {
     let world = World::new().await;
     for name in ["a", "b", "c", "d", "e"] {
-        world.machine(name).seated(&world.moves).await;
+        world.machine(name).seated(&world.protocol).await;
         world.pass(std::time::Duration::from_secs(1));
     }
-    let AcquireOutcome::Refused(AcquireRefusal::Full(full)) = world.machine("f").acquire(&world.moves).await else {
+    let AcquireOutcome::Refused(AcquireRefusal::Full(full)) = world.machine("f").acquire(&world.protocol).await else {
         panic!("the pool is full")
     };
     assert_eq!((full.held, full.seats_total), (5, 5));

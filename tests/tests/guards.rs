@@ -41,7 +41,7 @@ async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
     );
     b_goes_on.send(()).unwrap();
     let b_seat = seat(b_asks.await.unwrap().unwrap());
-    alive(&world.moves, &b_seat).await;
+    alive(&world.protocol, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
 }
 
@@ -54,12 +54,12 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
     let asks = a.acquire_aside(&first);
     let goes_on = held.wait_until_reached().await;
     world.pass_ttl();
-    let b_seat = b.seated(&world.moves).await;
+    let b_seat = b.seated(&world.protocol).await;
 
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
     assert!(matches!(told, AcquireOutcome::Refused(AcquireRefusal::Full(_))), "it was overtaken: {told:?}");
-    alive(&world.moves, &b_seat).await;
+    alive(&world.protocol, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 1);
 }
@@ -72,15 +72,15 @@ async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
     let held = first.steps().hold(Step::Acquire);
     let asks = h.acquire_aside(&first); // seat 0
     let goes_on = held.wait_until_reached().await;
-    let m_seat = m.seated(&world.moves).await; // seat 1
+    let m_seat = m.seated(&world.protocol).await; // seat 1
     world.pass(world.timing.ttl / 2);
-    alive(&world.moves, &m_seat).await;
+    alive(&world.protocol, &m_seat).await;
     world.pass(world.timing.ttl / 2 + Duration::from_millis(1));
-    alive(&world.moves, &m_seat).await;
+    alive(&world.protocol, &m_seat).await;
     third.steps().cut(Step::Acquire); // n takes seat 0 in Redis and dies
     n.acquire_aside(&third).await.unwrap().unwrap_err();
-    release(&world.moves, &m_seat).await;
-    let newer = h.restarted().seated(&world.moves).await; // seat 1
+    release(&world.protocol, &m_seat).await;
+    let newer = h.restarted().seated(&world.protocol).await; // seat 1
     assert_eq!(newer.granted.seat, 1);
 
     goes_on.send(()).unwrap();
@@ -88,25 +88,25 @@ async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
     assert_eq!(older.granted.seat, 1, "the paused acquire joins its machine's new seat");
     assert_eq!(world.held().await, [(1, h.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 2, "the newer process keeps its session");
-    alive(&world.moves, &newer).await;
-    alive(&world.moves, &older).await;
+    alive(&world.protocol, &newer).await;
+    alive(&world.protocol, &older).await;
 }
 
 #[tokio::test]
 async fn a_promoted_copy_that_missed_a_grant_is_not_trusted() {
     let world = World::with_seats(1).await;
     let a = world.machine("a");
-    world.machine("b").seated(&world.moves).await; // so that there is a copy
+    world.machine("b").seated(&world.protocol).await; // so that there is a copy
     world.pass_ttl();
     world.sweep().await;
     let before = world.dump().await;
-    let a_seat = a.seated(&world.moves).await;
+    let a_seat = a.seated(&world.protocol).await;
     // What a replica contains that was promoted before the grant to machine a reached it.
     world.restore(&before).await;
     world.promote().await;
 
-    world.machine("b").turned_away(&world.moves).await;
-    alive(&world.moves, &a_seat).await;
+    world.machine("b").turned_away(&world.protocol).await;
+    alive(&world.protocol, &a_seat).await;
     assert_eq!(world.held().await, [(0, a.holder().to_string())]);
 }
 
@@ -115,15 +115,15 @@ async fn losing_any_one_key_loses_nobody_a_seat() {
     for key in ["h", "z", "s", "m", "n"] {
         let world = World::with_seats(1).await;
         let a = world.machine("a");
-        let a_seat = a.seated(&world.moves).await;
-        a.restarted().seated(&world.moves).await; // a seat's only session is not in n
+        let a_seat = a.seated(&world.protocol).await;
+        a.restarted().seated(&world.protocol).await; // a seat's only session is not in n
         let epoch = world.epoch().await;
         world.forget(key).await;
-        alive(&world.moves, &a_seat).await;
+        alive(&world.protocol, &a_seat).await;
         assert_eq!(world.epoch().await, epoch + 1, "the loss of {key} is seen and repaired once");
         world.forget(key).await;
-        world.machine("b").turned_away(&world.moves).await;
-        alive(&world.moves, &a_seat).await;
+        world.machine("b").turned_away(&world.protocol).await;
+        alive(&world.protocol, &a_seat).await;
     }
 }
 
@@ -131,7 +131,7 @@ async fn losing_any_one_key_loses_nobody_a_seat() {
 async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refused() {
     let world = World::with_seats(1).await;
     let (slow, quick) = (world.instance().await, world.instance().await);
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.flush().await;
     let held = slow.steps().hold(Step::RebuildPool);
     let beats = tokio::spawn({
@@ -158,24 +158,24 @@ async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refus
 #[tokio::test]
 async fn a_heartbeat_does_not_shorten_the_lease_a_rebuild_gave() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.flush().await;
-    alive(&world.moves, &a_seat).await; // TTL + DRAIN, since an old primary may still answer others
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await; // TTL + DRAIN, since an old primary may still answer others
+    alive(&world.protocol, &a_seat).await;
     world.pass_ttl();
-    world.machine("b").turned_away(&world.moves).await;
+    world.machine("b").turned_away(&world.protocol).await;
     world.pass(world.timing.drain);
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn a_session_claimed_by_the_reaper_cannot_come_back() {
     let world = World::with_seats(1).await;
     let (a, sibling) = (world.machine("a"), world.machine("a"));
-    let a_seat = a.seated(&world.moves).await;
-    let sibling_seat = sibling.seated(&world.moves).await;
+    let a_seat = a.seated(&world.protocol).await;
+    let sibling_seat = sibling.seated(&world.protocol).await;
     world.pass(world.timing.ttl / 2);
-    alive(&world.moves, &sibling_seat).await;
+    alive(&world.protocol, &sibling_seat).await;
     world.pass(world.timing.ttl / 2 + Duration::from_millis(1));
 
     let held = world.reaper.steps().hold(Step::Reap);
@@ -185,21 +185,21 @@ async fn a_session_claimed_by_the_reaper_cannot_come_back() {
         tokio::spawn(async move { reaper.sweep(&share).await })
     };
     let goes_on = held.wait_until_reached().await;
-    gone(&world.moves, &a_seat, "expired").await;
+    gone(&world.protocol, &a_seat, "expired").await;
     goes_on.send(()).unwrap();
     assert_eq!(sweeps.await.unwrap().unwrap().sessions, 1);
-    alive(&world.moves, &sibling_seat).await;
+    alive(&world.protocol, &sibling_seat).await;
     assert_eq!(world.count(OPEN).await, 1);
 }
 
 #[tokio::test]
 async fn a_late_heartbeat_before_the_claim_keeps_its_session() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.pass_ttl();
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await;
     assert_eq!(world.sweep().await.seats, 0);
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await;
 }
 
 #[tokio::test]
@@ -209,27 +209,27 @@ async fn an_ended_session_is_never_opened_again() {
     let world = World::with_seats(1).await;
     let first = world.instance().await;
     let a = world.machine("a");
-    let a_seat = a.seated(&world.moves).await;
-    let sibling = world.machine("a").seated(&world.moves).await;
+    let a_seat = a.seated(&world.protocol).await;
+    let sibling = world.machine("a").seated(&world.protocol).await;
     let held = first.steps().hold(Step::Acquire);
     let copy = a.acquire_aside(&first);
     let goes_on = held.wait_until_reached().await;
-    release(&world.moves, &a_seat).await;
+    release(&world.protocol, &a_seat).await;
     goes_on.send(()).unwrap();
     let late = seat(copy.await.unwrap().unwrap());
     assert_ne!(late.granted.session, a_seat.granted.session, "an ended id is not used again");
-    gone(&world.moves, &a_seat, "released").await;
-    alive(&world.moves, &sibling).await;
+    gone(&world.protocol, &a_seat, "released").await;
+    alive(&world.protocol, &sibling).await;
 }
 
 #[tokio::test]
 async fn a_session_told_gone_does_not_come_back_with_a_rebuild() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap); // claimed, the records do not know
     world.reaper.sweep(&world.share()).await.unwrap_err();
-    gone(&world.moves, &a_seat, "expired").await;
+    gone(&world.protocol, &a_seat, "expired").await;
     world.flush().await;
     let other = world.instance().await; // remembers nothing
     gone(&other, &a_seat, "expired").await;
@@ -240,13 +240,13 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
     let world = World::with_seats(1).await;
     let seats = world.seats();
     let pool = &world.license.pool;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    world.moves.steps().cut(Step::EndSeats);
-    world.moves.release(&open(&a_seat)).await.unwrap_err(); // ticket (1, 2) is written down, FREE never came
+    let a_seat = world.machine("a").seated(&world.protocol).await;
+    world.protocol.steps().cut(Step::EndSeats);
+    world.protocol.release(&open(&a_seat)).await.unwrap_err(); // ticket (1, 2) is written down, FREE never came
     world.flush().await;
-    let b_seat = world.machine("b").seated(&world.moves).await; // ticket (2, 1)
-    world.moves.steps().cut(Step::Release);
-    world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
+    let b_seat = world.machine("b").seated(&world.protocol).await; // ticket (2, 1)
+    world.protocol.steps().cut(Step::Release);
+    world.protocol.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
     let late = [license_core::seat_store::SeatToFree { seat: 0, seq: 2, retired: false }];
     seats.free(pool, 1, &late, &[]).await.unwrap();
     assert_eq!(world.sweep_until_quiet().await, 1, "a sweep finishes the claim of b's seat");
@@ -258,8 +258,8 @@ async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
     let timing = LeaseTiming::default();
     assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let license_core::protocol::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else {
+    let a_seat = world.machine("a").seated(&world.protocol).await;
+    let license_core::protocol::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.protocol, &a_seat).await else {
         panic!("alive")
     };
     assert!((101..=115).contains(&it.lease.heartbeat_in));
@@ -271,8 +271,8 @@ async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_an
     let world = World::with_seats(1).await;
     let other = world.instance().await;
     let (a, sibling) = (world.machine("a"), world.machine("a"));
-    let a_seat = a.seated(&world.moves).await;
-    let sibling_seat = sibling.seated(&world.moves).await;
+    let a_seat = a.seated(&world.protocol).await;
+    let sibling_seat = sibling.seated(&world.protocol).await;
     let held = other.steps().hold(Step::Release);
     let releases = tokio::spawn({
         let (other, handle) = (other.clone(), open(&a_seat));
@@ -280,13 +280,13 @@ async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_an
     });
     let goes_on = held.wait_until_reached().await; // LEFT
     world.flush().await;
-    alive(&world.moves, &sibling_seat).await; // rebuilt with both sessions
+    alive(&world.protocol, &sibling_seat).await; // rebuilt with both sessions
     goes_on.send(()).unwrap();
     releases.await.unwrap().unwrap();
-    gone(&world.moves, &a_seat, "released").await;
-    let again = a.seated(&world.moves).await;
+    gone(&world.protocol, &a_seat, "released").await;
+    let again = a.seated(&world.protocol).await;
     assert_ne!(again.granted.session, a_seat.granted.session);
-    alive(&world.moves, &again).await;
+    alive(&world.protocol, &again).await;
     world.assert_no_drift().await;
 }
 
@@ -294,15 +294,15 @@ async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_an
 async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
     let world = World::with_seats(1).await;
     let a = world.machine("a");
-    let a_seat = a.seated(&world.moves).await;
+    let a_seat = a.seated(&world.protocol).await;
     // The session is ended in PostgreSQL alone, which no operation of ours does. A copy that still counts it is wrong.
     sqlx::query("update sessions set ended_at = now(), end_reason = 'expired'")
         .execute(&mut world.truth().await)
         .await
         .unwrap();
-    let again = a.seated(&world.moves).await;
+    let again = a.seated(&world.protocol).await;
     assert_ne!(again.granted.session, a_seat.granted.session);
-    alive(&world.moves, &again).await;
+    alive(&world.protocol, &again).await;
 }
 
 #[tokio::test]
@@ -314,7 +314,7 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
     })
     .await;
     let a = world.machine("a");
-    world.machine("b").seated(&world.moves).await; // opens the connection and makes a copy
+    world.machine("b").seated(&world.protocol).await; // opens the connection and makes a copy
     world.pass_ttl();
     world.sweep().await;
     let before = world.dump().await;
@@ -323,9 +323,9 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
     world.restore(&before).await;
     world.promote().await;
     // The old connection stays open, and the id that was read over it is not believed any more.
-    world.moves.acquire(&world.machine("b").request()).await.unwrap_err();
-    world.machine("b").turned_away(&world.moves).await;
-    alive(&world.moves, &a_seat).await;
+    world.protocol.acquire(&world.machine("b").request()).await.unwrap_err();
+    world.machine("b").turned_away(&world.protocol).await;
+    alive(&world.protocol, &a_seat).await;
 }
 
 #[tokio::test]
@@ -390,8 +390,8 @@ async fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in
         .unwrap()
         .unwrap();
     assert!(world.seats().rebuild(pool, &nonce, &snapshot).await.unwrap());
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.forget("h").await;
     assert!(!world.seats().rebuild(pool, &nonce, &snapshot).await.unwrap(), "a rebuild counts once");
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await;
 }

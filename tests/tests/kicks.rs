@@ -16,54 +16,54 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_kicked_seat_is_granted_only_after_the_kicked_clients_lease() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     let b = world.machine("b");
     assert!(world.kick(0, false).await);
-    b.turned_away(&world.moves).await;
-    gone(&world.moves, &a_seat, "kicked").await;
+    b.turned_away(&world.protocol).await;
+    gone(&world.protocol, &a_seat, "kicked").await;
     world.pass_ttl();
-    b.turned_away(&world.moves).await;
+    b.turned_away(&world.protocol).await;
     world.pass(world.timing.drain);
-    b.seated(&world.moves).await;
+    b.seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn the_quarantine_of_a_kick_counts_from_when_redis_learnt_of_it() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.seat_management.steps().cut(Step::Change); // Redis is not told
     world.try_kick(0, false).await.unwrap_err();
     for _ in 0..4 {
         world.pass(world.timing.ttl / 2);
-        alive(&world.moves, &a_seat).await; // Redis goes on saying so
+        alive(&world.protocol, &a_seat).await; // Redis goes on saying so
     }
     world.flush().await;
-    world.machine("b").turned_away(&world.moves).await;
-    gone(&world.moves, &a_seat, "kicked").await;
+    world.machine("b").turned_away(&world.protocol).await;
+    gone(&world.protocol, &a_seat, "kicked").await;
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn an_unrelated_rebuild_does_not_renew_a_quarantine_that_was_lifted() {
     let world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     assert!(world.kick(0, false).await);
-    world.machine("b").turned_away(&world.moves).await;
+    world.machine("b").turned_away(&world.protocol).await;
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
     world.sweep().await;
     assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 0);
     world.flush().await;
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn with_force_a_kicked_seat_is_free_at_once() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     assert!(world.kick(0, true).await);
-    world.machine("b").seated(&world.moves).await;
-    gone(&world.moves, &a_seat, "kicked").await;
+    world.machine("b").seated(&world.protocol).await;
+    gone(&world.protocol, &a_seat, "kicked").await;
 }
 
 #[tokio::test]
@@ -71,9 +71,9 @@ async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_
     let timing = LeaseTiming::with_ttl(Duration::from_secs(86_400));
     let world = World::shaped(Shape { seats: 1, timing, ..Shape::default() }).await;
     // No token may last that long in these tests, so the acquire fails. Redis has given the seat all the same.
-    world.moves.acquire(&world.machine("a").request()).await.unwrap_err();
+    world.protocol.acquire(&world.machine("a").request()).await.unwrap_err();
     assert!(world.kick(0, false).await);
-    world.machine("b").turned_away(&world.moves).await;
+    world.machine("b").turned_away(&world.protocol).await;
     let mut redis = world.redis().await;
     let left: i64 = redis::cmd("PTTL").arg(world.key("z")).query_async(&mut redis).await.unwrap();
     assert!(left > world.timing.rebuild_lease_ms(), "nobody holds a seat, and the copy expires in {left} ms");
@@ -99,9 +99,9 @@ const WAITS: &str = "waits";
 /// One seat, whose holder was kicked so long ago that it can be granted again.
 async fn a_seat_that_has_waited() -> World {
     let world = World::with_seats(1).await;
-    world.machine(KICKED).seated(&world.moves).await;
+    world.machine(KICKED).seated(&world.protocol).await;
     assert!(world.kick(0, false).await);
-    world.machine(WAITS).turned_away(&world.moves).await;
+    world.machine(WAITS).turned_away(&world.protocol).await;
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
     world
 }
@@ -114,8 +114,8 @@ async fn edit(world: &World) {
 #[tokio::test]
 async fn who_is_given_a_seat_that_has_waited_has_it_although_the_license_is_edited_before_that_is_written_down() {
     let world = a_seat_that_has_waited().await;
-    let held = world.moves.steps().hold(Step::Acquire);
-    let asks = world.machine(WAITS).acquire_aside(&world.moves);
+    let held = world.protocol.steps().hold(Step::Acquire);
+    let asks = world.machine(WAITS).acquire_aside(&world.protocol);
     let goes_on = held.wait_until_reached().await;
     edit(&world).await;
     goes_on.send(()).unwrap();
@@ -129,8 +129,8 @@ async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_bef
     for taken in [Taken::Now, Taken::LongAgo, Taken::AndClaimed] {
         for (took, comes) in [("took", "comes"), ("took", "took"), ("took", KICKED), (KICKED, "comes")] {
             let world = a_seat_that_has_waited().await;
-            world.moves.steps().cut(Step::Acquire);
-            world.machine(took).restarted().acquire_aside(&world.moves).await.unwrap().unwrap_err();
+            world.protocol.steps().cut(Step::Acquire);
+            world.machine(took).restarted().acquire_aside(&world.protocol).await.unwrap().unwrap_err();
             if !matches!(taken, Taken::Now) {
                 world.pass_ttl();
             }
@@ -139,7 +139,7 @@ async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_bef
                 world.reaper.sweep(&world.share()).await.unwrap_err();
             }
             edit(&world).await;
-            let told = world.machine(comes).restarted().acquire(&world.moves).await;
+            let told = world.machine(comes).restarted().acquire(&world.protocol).await;
             assert!(matches!(told, AcquireOutcome::Seat(_)), "taken {taken:?} by {took}, {comes}: {told:?}");
             world.assert_no_drift().await;
         }
@@ -149,19 +149,19 @@ async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_bef
 #[tokio::test]
 async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_are_changed() {
     let world = World::with_seats(2).await;
-    let living = world.machine("living").seated(&world.moves).await;
-    let kicked = world.machine(KICKED).seated(&world.moves).await;
+    let living = world.machine("living").seated(&world.protocol).await;
+    let kicked = world.machine(KICKED).seated(&world.protocol).await;
     assert!(world.kick(kicked.granted.seat, false).await);
-    alive(&world.moves, &living).await;
+    alive(&world.protocol, &living).await;
     for _ in 0..2 {
         world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2 + 1));
-        alive(&world.moves, &living).await;
+        alive(&world.protocol, &living).await;
     }
-    world.moves.steps().cut(Step::Acquire);
-    world.machine(WAITS).acquire_aside(&world.moves).await.unwrap().unwrap_err();
+    world.protocol.steps().cut(Step::Acquire);
+    world.machine(WAITS).acquire_aside(&world.protocol).await.unwrap().unwrap_err();
     for _ in 0..3 {
         edit(&world).await;
-        alive(&world.moves, &living).await;
+        alive(&world.protocol, &living).await;
     }
     assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 1);
     world.sweep().await;
@@ -170,7 +170,7 @@ async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_ar
         0,
         "the quarantine of that seat is over"
     );
-    assert_eq!(world.machine("comes").seated(&world.moves).await.granted.seat, kicked.granted.seat);
+    assert_eq!(world.machine("comes").seated(&world.protocol).await.granted.seat, kicked.granted.seat);
     world.assert_no_drift().await;
 }
 
@@ -178,21 +178,21 @@ async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_ar
 async fn who_took_a_seat_that_has_waited_and_is_kicked_too_is_waited_for_as_long() {
     for told in [true, false] {
         let world = a_seat_that_has_waited().await;
-        let took = world.machine(WAITS).seated(&world.moves).await;
+        let took = world.machine(WAITS).seated(&world.protocol).await;
         if !told {
             world.seat_management.steps().cut(Step::Change); // Redis is not told
             world.try_kick(0, false).await.unwrap_err();
-            alive(&world.moves, &took).await;
+            alive(&world.protocol, &took).await;
             edit(&world).await;
         } else {
             assert!(world.kick(0, false).await);
         }
         let comes = world.machine("comes");
-        comes.turned_away(&world.moves).await;
-        gone(&world.moves, &took, "kicked").await;
+        comes.turned_away(&world.protocol).await;
+        gone(&world.protocol, &took, "kicked").await;
         world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 - 1));
-        comes.turned_away(&world.moves).await;
+        comes.turned_away(&world.protocol).await;
         world.pass(Duration::from_millis(1));
-        comes.seated(&world.moves).await;
+        comes.seated(&world.protocol).await;
     }
 }

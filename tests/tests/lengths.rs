@@ -23,7 +23,7 @@ fn until_over(world: &World) -> Duration {
 #[tokio::test]
 async fn a_lease_given_before_ttl_was_lowered_outlives_a_redis_that_forgot() {
     let world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     let lowered = world.instance_timed(short()).await;
     let b = world.machine("b");
     world.flush().await;
@@ -37,7 +37,7 @@ async fn a_lease_given_before_ttl_was_lowered_outlives_a_redis_that_forgot() {
 #[tokio::test]
 async fn a_lease_given_before_ttl_was_lowered_is_forgotten_when_it_is_over() {
     let world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     let lowered = world.instance_timed(short()).await;
     world.flush().await;
     world.machine("b").turned_away(&lowered).await;
@@ -58,7 +58,7 @@ async fn a_lease_given_before_ttl_was_lowered_is_forgotten_when_it_is_over() {
 #[tokio::test]
 async fn a_kick_through_an_instance_with_a_shorter_lease_waits_for_the_longer_one() {
     let mut world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     world.seat_management = world.seat_management_timed(short());
     assert!(world.kick(0, false).await);
     let lowered = world.instance_timed(short()).await;
@@ -78,7 +78,7 @@ async fn records_think_it_over(world: &World) {
 #[tokio::test]
 async fn records_whose_clock_is_ahead_cut_no_lease_that_redis_knows() {
     let mut world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     world.seat_management = world.seat_management_timed(short());
     let lowered = world.instance_timed(short()).await;
     let b = world.machine("b");
@@ -98,7 +98,7 @@ async fn records_whose_clock_is_ahead_cut_no_lease_that_redis_knows() {
 #[tokio::test]
 async fn records_whose_clock_is_ahead_shorten_no_wait_for_a_lease_that_redis_knows() {
     let mut world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     world.seat_management = world.seat_management_timed(short());
     let lowered = world.instance_timed(short()).await;
     world.suspend().await;
@@ -125,7 +125,7 @@ async fn no_lease_is_given_that_is_longer_than_the_records_know_of() {
     let lowered = world.instance_timed(short()).await;
     let a_seat = world.machine("a").seated(&lowered).await;
     // The setting was raised, and this instance has it already: its heartbeat alone touches no records.
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await;
     world.flush().await;
     let b = world.machine("b");
     b.turned_away(&lowered).await;
@@ -137,14 +137,14 @@ async fn no_lease_is_given_that_is_longer_than_the_records_know_of() {
 async fn instances_of_both_lengths_go_on_with_one_copy() {
     let world = World::with_seats(2).await;
     let lowered = world.instance_timed(short()).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     let b_seat = world.machine("b").seated(&lowered).await;
     let before = world.epoch().await;
     for _ in 0..10 {
         world.pass(Duration::from_secs(30));
-        for moves in [&world.moves, &lowered] {
-            alive(moves, &a_seat).await;
-            alive(moves, &b_seat).await;
+        for protocol in [&world.protocol, &lowered] {
+            alive(protocol, &a_seat).await;
+            alive(protocol, &b_seat).await;
         }
     }
     assert_eq!(world.epoch().await, before, "a copy for the longer one serves both");

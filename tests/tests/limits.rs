@@ -54,12 +54,12 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
     let instances = [world.instance().await, world.instance().await, world.instance().await];
     let mut askers = JoinSet::new();
     for n in 0..WIDE {
-        let (next, draw, moves) = (next.clone(), draw.clone(), instances[n % 3].clone());
+        let (next, draw, protocol) = (next.clone(), draw.clone(), instances[n % 3].clone());
         let mut machine = world.machine("stranger");
         askers.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < total {
                 machine.key = draw();
-                let outcome = refused(&moves, &machine).await;
+                let outcome = refused(&protocol, &machine).await;
                 assert!(matches!(outcome, AcquireOutcome::KeyRejected(KeyRejection::BadKey)), "{outcome:?}");
             }
         });
@@ -68,14 +68,14 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
     began.elapsed()
 }
 
-async fn refused(moves: &SeatProtocol, machine: &Machine) -> AcquireOutcome {
-    moves.acquire(&machine.request()).await.expect("strangers take nothing down")
+async fn refused(protocol: &SeatProtocol, machine: &Machine) -> AcquireOutcome {
+    protocol.acquire(&machine.request()).await.expect("strangers take nothing down")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_strangers_leave_no_trace() {
     let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     // Gone by itself ten seconds after the rebuild.
     world.forget("c").await;
     let before = untouched(&world).await;
@@ -84,24 +84,24 @@ async fn a_hundred_thousand_strangers_leave_no_trace() {
     let wrong = strangers(&world, 50_000, move || LicenseKey::draw(number)).await;
     println!("50,000 unknown numbers took {unknown:?}, 50,000 wrong secrets {wrong:?}");
     assert_eq!(untouched(&world).await, before);
-    alive(&world.moves, &seat).await;
+    alive(&world.protocol, &seat).await;
 }
 
 #[tokio::test]
 async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
     let world = World::new().await;
-    let (a, b) = (world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await);
+    let (a, b) = (world.machine("a").seated(&world.protocol).await, world.machine("b").seated(&world.protocol).await);
     // What Redis needs for itself is more than this.
     ask::<()>(&world, &["CONFIG", "SET", "maxmemory", "1"]).await;
     assert_eq!(nobody_gets_in(&world).await, ProblemCode::SeatsUnavailable);
-    alive(&world.moves, &a).await;
+    alive(&world.protocol, &a).await;
     // Also where nothing is left of the copy, nor of the scripts.
     world.flush().await;
     ask::<()>(&world, &["SCRIPT", "FLUSH"]).await;
-    alive(&world.moves, &a).await;
-    alive(&world.moves, &b).await;
+    alive(&world.protocol, &a).await;
+    alive(&world.protocol, &b).await;
     assert_eq!(nobody_gets_in(&world).await, ProblemCode::SeatsUnavailable);
-    release(&world.moves, &b).await;
+    release(&world.protocol, &b).await;
     assert_eq!(world.held().await.len(), 1);
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
     world.pass_ttl();
@@ -109,11 +109,11 @@ async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
     world.sweep().await;
     assert_eq!(world.held().await, [], "the reaper goes on");
     ask::<()>(&world, &["CONFIG", "SET", "maxmemory", "0"]).await;
-    world.machine("c").seated(&world.moves).await;
+    world.machine("c").seated(&world.protocol).await;
 }
 
 async fn nobody_gets_in(world: &World) -> ProblemCode {
-    let answer = world.moves.acquire(&world.machine("late").request()).await;
+    let answer = world.protocol.acquire(&world.machine("late").request()).await;
     answer.expect_err("no memory for another holder").code()
 }
 
@@ -132,19 +132,19 @@ async fn an_idle_pool_leaves_redis_after_a_day_and_a_held_one_stays() {
     const DAY: i64 = 24 * 3600 * 1000;
     let world = World::new().await;
     let idle = |lives: &BTreeMap<&str, i64>| lives.values().all(|life| (DAY - 60_000..=DAY).contains(life));
-    let a = world.machine("a").seated(&world.moves).await;
+    let a = world.machine("a").seated(&world.protocol).await;
     let reserved = lives(&world).await;
     assert!(reserved.len() == 4 && idle(&reserved), "for all Redis knows the grant may have died: {reserved:?}");
     world.sweep().await;
     assert_eq!(lives(&world).await, ["h", "z", "s", "m"].map(|key| (key, -1)).into(), "held");
 
-    release(&world.moves, &a).await;
+    release(&world.protocol, &a).await;
     let after = lives(&world).await;
     assert!(after.contains_key("h") && idle(&after), "given back: {after:?}");
 
     let machine = world.machine("a");
-    let a = machine.seated(&world.moves).await;
-    machine.restarted().seated(&world.moves).await;
+    let a = machine.seated(&world.protocol).await;
+    machine.restarted().seated(&world.protocol).await;
     let reserved = lives(&world).await;
     assert!(reserved.len() == 5 && idle(&reserved), "with what a second process brings: {reserved:?}");
     world.sweep().await;
@@ -153,15 +153,15 @@ async fn an_idle_pool_leaves_redis_after_a_day_and_a_held_one_stays() {
     world.sweep().await;
     let after = lives(&world).await;
     assert!(after.contains_key("h") && idle(&after), "expired: {after:?}");
-    assert!(matches!(world.moves.heartbeat(&open(&a), None).await.unwrap(), heartbeat::HeartbeatOutcome::Gone(_)));
+    assert!(matches!(world.protocol.heartbeat(&open(&a), None).await.unwrap(), heartbeat::HeartbeatOutcome::Gone(_)));
 
     world.flush().await;
     let b = world.machine("b");
-    world.moves.seats().ready().await.unwrap();
+    world.protocol.seats().ready().await.unwrap();
     rebuilt_idle(&world).await;
     let after = lives(&world).await;
     assert!(after.contains_key("h") && idle(&after), "rebuilt with nobody in it: {after:?}");
-    b.seated(&world.moves).await;
+    b.seated(&world.protocol).await;
     world.sweep().await;
     assert!(lives(&world).await.values().all(|life| *life == -1), "and held");
 }
@@ -169,8 +169,8 @@ async fn an_idle_pool_leaves_redis_after_a_day_and_a_held_one_stays() {
 #[tokio::test]
 async fn a_reservation_that_died_on_a_pool_nobody_holds_leaves_redis_after_a_day() {
     let world = World::new().await;
-    world.moves.steps().cut(Step::Acquire);
-    world.machine("a").acquire_aside(&world.moves).await.unwrap().unwrap_err();
+    world.protocol.steps().cut(Step::Acquire);
+    world.machine("a").acquire_aside(&world.protocol).await.unwrap().unwrap_err();
     world.sweep().await;
     let left = lives(&world).await;
     assert!(left.len() == 4 && left.values().all(|life| *life > 0), "all of it goes: {left:?}");
@@ -214,8 +214,8 @@ async fn large() -> World {
 async fn a_large_pool_rebuilt_in_chunks_is_whole_and_the_same_as_in_one_piece() {
     let world = large().await;
     let began = Instant::now();
-    // The move that everybody makes: three chunks.
-    world.machine("newcomer").seated(&world.moves).await;
+    // The operation that everybody calls: three chunks.
+    world.machine("newcomer").seated(&world.protocol).await;
     println!("a pool of 5,000 seats was rebuilt and a seat taken in {:?}", began.elapsed());
     assert_eq!(world.held().await.len(), 3_001);
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
@@ -254,17 +254,17 @@ fn waits(outcome: &AcquireOutcome) -> u64 {
 #[tokio::test]
 async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_pool_count() {
     let world = World::shaped(Shape { seats: 1, processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
+    let protocol = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     let machine = world.machine("a");
-    let first = machine.seated(&moves).await;
+    let first = machine.seated(&protocol).await;
     for _ in 0..10 {
-        assert!(machine.seated(&moves).await.renewed, "a retry takes no turn");
+        assert!(machine.seated(&protocol).await.renewed, "a retry takes no turn");
     }
     for _ in 0..10 {
-        world.machine("b").turned_away(&moves).await; // the next assertions show that it was not counted
+        world.machine("b").turned_away(&protocol).await; // the next assertions show that it was not counted
     }
     for _ in 0..2 {
-        machine.restarted().seated(&moves).await;
+        machine.restarted().seated(&protocol).await;
     }
     let other_instance = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     assert_eq!(
@@ -272,57 +272,57 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
         10_000,
         "counted for all instances together"
     );
-    assert!(machine.seated(&moves).await.renewed);
-    alive(&moves, &first).await;
+    assert!(machine.seated(&protocol).await.renewed);
+    alive(&protocol, &first).await;
     let sessions = "select count(*) from sessions where ended_at is null";
     assert_eq!(world.count(sessions).await, 3, "who was refused left nothing");
     world.assert_no_drift().await;
 
     world.pass(Duration::from_secs(10));
-    release(&moves, &first).await;
-    machine.restarted().seated(&moves).await;
-    assert_eq!(waits(&machine.restarted().acquire(&moves).await), 10_000);
+    release(&protocol, &first).await;
+    machine.restarted().seated(&protocol).await;
+    assert_eq!(waits(&machine.restarted().acquire(&protocol).await), 10_000);
     world.pass_ttl();
     for _ in 0..3 {
-        world.machine("b").restarted().seated(&moves).await;
+        world.machine("b").restarted().seated(&protocol).await;
     }
-    assert!(waits(&world.machine("b").restarted().acquire(&moves).await) > 0);
+    assert!(waits(&world.machine("b").restarted().acquire(&protocol).await) > 0);
 }
 
 #[tokio::test]
 async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     let world = World::shaped(Shape { processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
-    world.machine("a").seated(&moves).await;
+    let protocol = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
+    world.machine("a").seated(&protocol).await;
     world.suspend().await;
     for _ in 0..3 {
-        let outcome = world.machine("b").acquire(&moves).await;
+        let outcome = world.machine("b").acquire(&protocol).await;
         assert!(matches!(outcome, AcquireOutcome::Refused(AcquireRefusal::License(_))), "{outcome:?}");
     }
-    assert!(waits(&world.machine("b").acquire(&moves).await) > 0);
+    assert!(waits(&world.machine("b").acquire(&protocol).await) > 0);
 }
 
 #[tokio::test]
 async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_keeps_pace_leaves_nothing_behind() {
     let world = World::new().await;
-    let moves = world.instance_limited(PoolRates { heartbeat: Some(RATE), ..PoolRates::default() }).await;
-    let (fast, slow) = (world.machine("fast").seated(&moves).await, world.machine("slow").seated(&moves).await);
+    let protocol = world.instance_limited(PoolRates { heartbeat: Some(RATE), ..PoolRates::default() }).await;
+    let (fast, slow) = (world.machine("fast").seated(&protocol).await, world.machine("slow").seated(&protocol).await);
     let turns = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
     for _ in 0..20 {
         world.pass(Duration::from_secs(10));
-        alive(&moves, &slow).await;
+        alive(&protocol, &slow).await;
         assert_eq!(turns().await, 0);
     }
-    alive(&moves, &fast).await;
+    alive(&protocol, &fast).await;
     for _ in 0..3 {
-        alive(&moves, &fast).await;
+        alive(&protocol, &fast).await;
     }
-    let limited = beat(&moves, &fast).await;
+    let limited = beat(&protocol, &fast).await;
     assert!(matches!(limited, heartbeat::HeartbeatOutcome::Limited(10_000)), "{limited:?}");
     assert_eq!(turns().await, 1);
-    alive(&moves, &slow).await;
+    alive(&protocol, &slow).await;
     // The lease was raised by the last good heartbeat: nothing is lost by waiting.
     world.pass(world.timing.ttl - Duration::from_millis(1));
-    alive(&moves, &fast).await;
+    alive(&protocol, &fast).await;
     world.assert_no_drift().await;
 }

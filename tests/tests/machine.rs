@@ -203,8 +203,8 @@ const RATE: RateLimit = RateLimit { per_minute: 120, burst: 40 };
 
 async fn limited(processes: u32, rate: RateLimit) -> Front {
     let world = World::shaped(Shape { seats: 1, processes, ..Shape::default() }).await;
-    let moves = world.instance_limited(PoolRates { acquire: Some(rate), ..PoolRates::default() }).await;
-    Front::with(world, moves)
+    let protocol = world.instance_limited(PoolRates { acquire: Some(rate), ..PoolRates::default() }).await;
+    Front::with(world, protocol)
 }
 
 #[tokio::test]

@@ -49,21 +49,21 @@ async fn change(world: &World, what: Change, job: u32) {
 async fn a_dead_machine_loses_its_seat_within_ttl_however_often_others_are_changed() {
     for what in CHANGES {
         let world = World::with_seats(3).await;
-        let living = world.machine("living").seated(&world.moves).await;
-        world.machine("dead").seated(&world.moves).await;
-        let mut job = world.machine("job").seated(&world.moves).await;
+        let living = world.machine("living").seated(&world.protocol).await;
+        world.machine("dead").seated(&world.protocol).await;
+        let mut job = world.machine("job").seated(&world.protocol).await;
         // The last change falls just before the dead machine's lease is over.
         for _ in 0..5 {
             world.pass(MINUTE);
             change(&world, what, job.granted.seat).await;
-            alive(&world.moves, &living).await;
-            job = world.machine("job").restarted().seated(&world.moves).await;
+            alive(&world.protocol, &living).await;
+            job = world.machine("job").restarted().seated(&world.protocol).await;
             world.sweep().await;
         }
         assert_eq!(world.held().await.len(), 3, "{what:?}: its lease still goes on");
         world.pass(MINUTE + Duration::from_millis(1));
         change(&world, what, job.granted.seat).await;
-        alive(&world.moves, &living).await;
+        alive(&world.protocol, &living).await;
         world.sweep().await;
         let dead = world.machine("dead").holder().to_string();
         assert!(
@@ -78,9 +78,9 @@ async fn a_dead_machine_loses_its_seat_within_ttl_however_often_others_are_chang
 async fn a_quarantine_runs_down_although_others_are_changed() {
     for what in CHANGES {
         let world = World::with_seats(3).await;
-        let living = world.machine("living").seated(&world.moves).await;
-        let kicked = world.machine("kicked").seated(&world.moves).await;
-        let mut job = world.machine("job").seated(&world.moves).await;
+        let living = world.machine("living").seated(&world.protocol).await;
+        let kicked = world.machine("kicked").seated(&world.protocol).await;
+        let mut job = world.machine("job").seated(&world.protocol).await;
         assert!(world.kick(kicked.granted.seat, false).await);
         let free_at = free_at(&world, &kicked).await;
         assert_eq!(free_at, world.clock.now_ms() + world.timing.rebuild_lease_ms());
@@ -89,21 +89,21 @@ async fn a_quarantine_runs_down_although_others_are_changed() {
             world.pass(MINUTE);
             passed += MINUTE;
             change(&world, what, job.granted.seat).await;
-            alive(&world.moves, &living).await;
-            job = world.machine("job").restarted().seated(&world.moves).await;
+            alive(&world.protocol, &living).await;
+            job = world.machine("job").restarted().seated(&world.protocol).await;
             world.sweep().await;
         }
         assert_eq!(self::free_at(&world, &kicked).await, free_at, "{what:?}: the end of the wait stays where it was");
         world.pass(MINUTE);
         world.sweep().await;
-        world.machine("next").seated(&world.moves).await;
-        alive(&world.moves, &living).await;
+        world.machine("next").seated(&world.protocol).await;
+        alive(&world.protocol, &living).await;
     }
 }
 
 /// From when the seat of a kicked session can be granted, as people are told.
 async fn free_at(world: &World, kicked: &LeasedSeat) -> i64 {
-    world.machine("nobody").acquire(&world.moves).await; // has a stale copy rebuilt
+    world.machine("nobody").acquire(&world.protocol).await; // has a stale copy rebuilt
     let looked = world
         .seats()
         .look_up_sessions(&world.license.pool, &[(kicked.granted.seat, kicked.granted.session)])
@@ -116,26 +116,27 @@ async fn free_at(world: &World, kicked: &LeasedSeat) -> i64 {
 #[tokio::test]
 async fn two_hours_of_kicks_edits_and_resizes_cost_nobody_alive_anything_and_the_dead_get_nothing() {
     let world = World::with_seats(5).await;
-    let living = [world.machine("one").seated(&world.moves).await, world.machine("two").seated(&world.moves).await];
-    world.machine("dead").seated(&world.moves).await;
+    let living =
+        [world.machine("one").seated(&world.protocol).await, world.machine("two").seated(&world.protocol).await];
+    world.machine("dead").seated(&world.protocol).await;
     let dead = world.machine("dead").holder().to_string();
-    let kicked = world.machine("kicked").seated(&world.moves).await;
-    let mut job = world.machine("job").seated(&world.moves).await;
+    let kicked = world.machine("kicked").seated(&world.protocol).await;
+    let mut job = world.machine("job").seated(&world.protocol).await;
     assert!(world.kick(kicked.granted.seat, false).await);
     let free = free_at(&world, &kicked).await;
     for minute in 1..=120_u32 {
         world.pass(MINUTE);
         for seat in &living {
-            alive(&world.moves, seat).await;
+            alive(&world.protocol, seat).await;
         }
         if minute % 5 == 0 {
             for what in [Change::ForcedKick, Change::Edit] {
                 change(&world, what, job.granted.seat).await;
-                job = world.machine("job").restarted().seated(&world.moves).await;
+                job = world.machine("job").restarted().seated(&world.protocol).await;
             }
             assert!(world.resize(if minute % 10 == 5 { 6 } else { 5 }).await);
         }
-        alive(&world.moves, &job).await;
+        alive(&world.protocol, &job).await;
         world.sweep().await;
         let held = world.held().await;
         let waited = minute * 60 >= world.timing.ttl.as_secs() as u32;
@@ -146,7 +147,7 @@ async fn two_hours_of_kicks_edits_and_resizes_cost_nobody_alive_anything_and_the
         }
     }
     for seat in &living {
-        alive(&world.moves, seat).await;
+        alive(&world.protocol, seat).await;
     }
     world.assert_no_drift().await;
 }
@@ -154,16 +155,16 @@ async fn two_hours_of_kicks_edits_and_resizes_cost_nobody_alive_anything_and_the
 #[tokio::test]
 async fn a_seat_given_back_while_its_license_is_edited_is_free_at_once() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let held = world.moves.steps().hold(Step::Release); // claimed in Redis, not yet written down
-    let (moves, handle) = (world.moves.clone(), open(&a_seat));
-    let released = tokio::spawn(async move { moves.release(&handle).await });
+    let a_seat = world.machine("a").seated(&world.protocol).await;
+    let held = world.protocol.steps().hold(Step::Release); // claimed in Redis, not yet written down
+    let (protocol, handle) = (world.protocol.clone(), open(&a_seat));
+    let released = tokio::spawn(async move { protocol.release(&handle).await });
     let goes_on = held.wait_until_reached().await;
     world.suspend().await;
     world.resume().await;
     goes_on.send(()).unwrap();
     released.await.unwrap().unwrap();
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
     world.sweep().await;
     world.assert_no_drift().await;
 }
@@ -171,10 +172,10 @@ async fn a_seat_given_back_while_its_license_is_edited_is_free_at_once() {
 #[tokio::test]
 async fn a_seat_given_back_while_a_rebuilder_died_is_free_at_once() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let held = world.moves.steps().hold(Step::Release);
-    let (moves, handle) = (world.moves.clone(), open(&a_seat));
-    let released = tokio::spawn(async move { moves.release(&handle).await });
+    let a_seat = world.machine("a").seated(&world.protocol).await;
+    let held = world.protocol.steps().hold(Step::Release);
+    let (protocol, handle) = (world.protocol.clone(), open(&a_seat));
+    let released = tokio::spawn(async move { protocol.release(&handle).await });
     let goes_on = held.wait_until_reached().await;
     let dying = world.instance().await;
     world.flush().await;
@@ -183,37 +184,37 @@ async fn a_seat_given_back_while_a_rebuilder_died_is_free_at_once() {
     world.pass(Duration::from_secs(3)); // its turn is over
     goes_on.send(()).unwrap();
     released.await.unwrap().unwrap();
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn a_seat_whose_last_session_was_told_gone_is_free_at_once_after_a_rebuild() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap); // claimed; the records were never told
     world.reaper.sweep(&world.share()).await.unwrap_err();
-    gone(&world.moves, &a_seat, "expired").await; // ends the session by id: the seat still names its holder
+    gone(&world.protocol, &a_seat, "expired").await; // ends the session by id: the seat still names its holder
     world.flush().await;
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn a_suspension_that_falls_into_a_rebuild_is_told_at_the_next_heartbeat() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     let other = world.instance().await;
     world.flush().await;
     let held = other.steps().hold(Step::RebuildPool); // it has read that the license is active
-    let (moves, handle) = (other.clone(), open(&a_seat));
-    let asks = tokio::spawn(async move { moves.heartbeat(&handle, None).await });
+    let (protocol, handle) = (other.clone(), open(&a_seat));
+    let asks = tokio::spawn(async move { protocol.heartbeat(&handle, None).await });
     let goes_on = held.wait_until_reached().await;
     world.suspend().await;
     goes_on.send(()).unwrap();
     asks.await.unwrap().unwrap();
-    let told = beat(&world.moves, &a_seat).await;
+    let told = beat(&world.protocol, &a_seat).await;
     assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
-    let told = world.machine("b").acquire(&world.moves).await;
+    let told = world.machine("b").acquire(&world.protocol).await;
     assert!(
         matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == RefusalReason::Suspended),
         "{told:?}"
@@ -223,10 +224,10 @@ async fn a_suspension_that_falls_into_a_rebuild_is_told_at_the_next_heartbeat() 
 #[tokio::test]
 async fn a_seat_taken_over_from_the_dead_while_the_license_is_edited_is_given_at_once() {
     let world = World::with_seats(1).await;
-    world.machine("dead").seated(&world.moves).await;
+    world.machine("dead").seated(&world.protocol).await;
     world.pass_ttl();
-    let held = world.moves.steps().hold(Step::Acquire); // Redis has given the seat to b; the records still name the dead
-    let asks = world.machine("b").acquire_aside(&world.moves);
+    let held = world.protocol.steps().hold(Step::Acquire); // Redis has given the seat to b; the records still name the dead
+    let asks = world.machine("b").acquire_aside(&world.protocol);
     let goes_on = held.wait_until_reached().await;
     world.suspend().await;
     world.resume().await;
@@ -238,33 +239,33 @@ async fn a_seat_taken_over_from_the_dead_while_the_license_is_edited_is_given_at
 #[tokio::test]
 async fn a_seat_the_reaper_has_claimed_while_the_license_is_edited_is_free_at_once() {
     let world = World::with_seats(1).await;
-    world.machine("dead").seated(&world.moves).await;
+    world.machine("dead").seated(&world.protocol).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap);
     world.reaper.sweep(&world.share()).await.unwrap_err();
     world.suspend().await;
     world.resume().await;
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn one_of_two_processes_that_died_is_over_although_the_license_was_edited() {
     let world = World::with_seats(1).await;
     let a = world.machine("a");
-    let (first, second) = (a.seated(&world.moves).await, a.restarted().seated(&world.moves).await);
+    let (first, second) = (a.seated(&world.protocol).await, a.restarted().seated(&world.protocol).await);
     for _ in 0..3 {
         world.pass(2 * MINUTE);
-        alive(&world.moves, &first).await;
+        alive(&world.protocol, &first).await;
         world.suspend().await;
         world.resume().await;
-        alive(&world.moves, &first).await;
+        alive(&world.protocol, &first).await;
     }
     world.pass(Duration::from_millis(1));
     world.sweep().await;
     assert_eq!(world.count("select count(*) from sessions where ended_at is null").await, 1);
-    gone(&world.moves, &second, "expired").await;
-    release(&world.moves, &first).await;
-    world.machine("b").seated(&world.moves).await;
+    gone(&world.protocol, &second, "expired").await;
+    release(&world.protocol, &first).await;
+    world.machine("b").seated(&world.protocol).await;
 }
 
 /// Nobody renews a lease while a pool waits for its rebuild. That the records are away then for however long is no fault of who asks.
@@ -272,10 +273,10 @@ async fn one_of_two_processes_that_died_is_over_although_the_license_was_edited(
 async fn who_kept_asking_while_a_license_was_edited_and_the_records_were_away_is_not_overtaken() {
     for minutes in [2, 5, 300] {
         let world = World::with_seats(2).await;
-        let dead = world.machine("dead").seated(&world.moves).await;
-        let living = world.machine("living").seated(&world.moves).await;
+        let dead = world.machine("dead").seated(&world.protocol).await;
+        let living = world.machine("living").seated(&world.protocol).await;
         world.pass(MINUTE * 5);
-        alive(&world.moves, &living).await;
+        alive(&world.protocol, &living).await;
         let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1);
         let cut_off = world.instance_over(&world.redis.url(), nowhere, world.clock.clone()).await;
         assert!(world.resize(3).await && world.resize(2).await);
@@ -284,14 +285,14 @@ async fn who_kept_asking_while_a_license_was_edited_and_the_records_were_away_is
             world.pass(MINUTE * minutes);
         }
         let waits = world.machine("waits");
-        waits.turned_away(&world.moves).await;
-        alive(&world.moves, &living).await;
+        waits.turned_away(&world.protocol).await;
+        alive(&world.protocol, &living).await;
         // The dead machine's lease goes on for what it had left when nobody could ask any more, and no longer.
         world.pass(MINUTE - Duration::from_secs(1));
-        waits.turned_away(&world.moves).await;
+        waits.turned_away(&world.protocol).await;
         world.pass(Duration::from_secs(2));
-        assert_eq!(waits.seated(&world.moves).await.granted.seat, dead.granted.seat, "twice {minutes} minutes");
-        alive(&world.moves, &living).await;
+        assert_eq!(waits.seated(&world.protocol).await.granted.seat, dead.granted.seat, "twice {minutes} minutes");
+        alive(&world.protocol, &living).await;
     }
 }
 
@@ -299,22 +300,22 @@ async fn who_kept_asking_while_a_license_was_edited_and_the_records_were_away_is
 #[tokio::test]
 async fn a_pool_that_waits_for_its_rebuild_although_nobody_asks_gives_the_dead_no_longer_lease() {
     let world = World::with_seats(1).await;
-    world.machine("dead").seated(&world.moves).await;
+    world.machine("dead").seated(&world.protocol).await;
     for _ in 0..6 {
         assert!(world.resize(2).await && world.resize(1).await);
         world.pass(MINUTE - Duration::from_millis(1));
-        world.machine("waits").turned_away(&world.moves).await;
+        world.machine("waits").turned_away(&world.protocol).await;
     }
     world.pass(Duration::from_millis(6));
-    world.machine("waits").seated(&world.moves).await;
+    world.machine("waits").seated(&world.protocol).await;
 }
 
 /// A request waits longer than that for a rebuild, so nobody who asked has missed a renewal.
 #[tokio::test]
 async fn rebuilds_that_take_seconds_give_the_dead_no_longer_lease() {
     let world = World::with_seats(2).await;
-    world.machine("dead").seated(&world.moves).await;
-    let living = world.machine("living").seated(&world.moves).await;
+    world.machine("dead").seated(&world.protocol).await;
+    let living = world.machine("living").seated(&world.protocol).await;
     let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1);
     let cut_off = world.instance_over(&world.redis.url(), nowhere, world.clock.clone()).await;
     let slow = Duration::from_secs(4);
@@ -322,12 +323,12 @@ async fn rebuilds_that_take_seconds_give_the_dead_no_longer_lease() {
         assert!(world.resize(3).await && world.resize(2).await);
         cut_off.heartbeat(&open(&living), None).await.unwrap_err();
         world.pass(slow);
-        alive(&world.moves, &living).await;
+        alive(&world.protocol, &living).await;
     }
     world.pass(world.timing.ttl - 2 * slow - Duration::from_secs(1));
     let waits = world.machine("waits");
-    waits.turned_away(&world.moves).await;
+    waits.turned_away(&world.protocol).await;
     world.pass(Duration::from_secs(1));
-    waits.seated(&world.moves).await;
-    alive(&world.moves, &living).await;
+    waits.seated(&world.protocol).await;
+    alive(&world.protocol, &living).await;
 }

@@ -12,35 +12,35 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_vanished_holders_seat_goes_to_somebody_else_right_after_its_lease_without_any_reaper() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     let b = world.machine("b");
     world.pass(world.timing.ttl - Duration::from_millis(1));
-    b.turned_away(&world.moves).await;
+    b.turned_away(&world.protocol).await;
     world.pass(Duration::from_millis(1));
-    b.seated(&world.moves).await;
+    b.seated(&world.protocol).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
-    gone(&world.moves, &a_seat, "expired").await;
+    gone(&world.protocol, &a_seat, "expired").await;
 }
 
 #[tokio::test]
 async fn a_pool_full_of_dead_holders_serves_everybody_who_comes() {
     let world = World::with_seats(3).await;
     for name in ["a", "b", "c"] {
-        world.machine(name).seated(&world.moves).await;
+        world.machine(name).seated(&world.protocol).await;
     }
     world.pass_ttl();
     for name in ["d", "e", "f"] {
-        world.machine(name).seated(&world.moves).await;
+        world.machine(name).seated(&world.protocol).await;
     }
-    world.machine("g").turned_away(&world.moves).await;
+    world.machine("g").turned_away(&world.protocol).await;
 }
 
 #[tokio::test]
 async fn the_reaper_writes_down_who_expired_and_when_it_was_last_heard_of() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.pass(Duration::from_secs(100));
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await;
     let last_heard = world.clock.now_ms();
     world.pass_ttl();
     let report = world.sweep().await;
@@ -60,10 +60,10 @@ async fn the_reaper_writes_down_who_expired_and_when_it_was_last_heard_of() {
 async fn a_seat_whose_holder_never_reached_the_records_is_freed_whoever_they_name() {
     // h lapses, n takes the seat in Redis and dies before the records, n lapses: the records still name h.
     let world = World::with_seats(1).await;
-    world.machine("h").seated(&world.moves).await;
+    world.machine("h").seated(&world.protocol).await;
     world.pass_ttl();
-    world.moves.steps().cut(license_core::protocol::steps::Step::Acquire);
-    world.machine("n").acquire_aside(&world.moves).await.unwrap().unwrap_err();
+    world.protocol.steps().cut(license_core::protocol::steps::Step::Acquire);
+    world.machine("n").acquire_aside(&world.protocol).await.unwrap().unwrap_err();
     world.pass_ttl();
     assert_eq!(world.sweep().await.seats, 1);
     assert_eq!(world.held().await, []);
@@ -73,16 +73,16 @@ async fn a_seat_whose_holder_never_reached_the_records_is_freed_whoever_they_nam
 #[tokio::test]
 async fn after_redis_lost_everything_silent_holders_seats_come_back_within_the_rebuild_lease() {
     let world = World::with_seats(2).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    world.machine("silent").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
+    world.machine("silent").seated(&world.protocol).await;
     world.flush().await;
     world.sweep().await; // rebuilds: somebody holds seats
-    world.machine("c").turned_away(&world.moves).await;
+    world.machine("c").turned_away(&world.protocol).await;
     for _ in 0..4 {
         world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 4 + 1));
-        alive(&world.moves, &a_seat).await;
+        alive(&world.protocol, &a_seat).await;
     }
-    world.machine("c").seated(&world.moves).await;
+    world.machine("c").seated(&world.protocol).await;
 }
 
 #[tokio::test]
@@ -97,17 +97,17 @@ async fn every_change_of_a_holder_is_exactly_one_event() {
         .unwrap()
     };
     let (a, b) = (world.machine("a"), world.machine("b"));
-    let a_seat = a.seated(&world.moves).await;
-    a.seated(&world.moves).await; // a retry
-    let sibling = a.restarted().seated(&world.moves).await; // a join
-    alive(&world.moves, &a_seat).await;
+    let a_seat = a.seated(&world.protocol).await;
+    a.seated(&world.protocol).await; // a retry
+    let sibling = a.restarted().seated(&world.protocol).await; // a join
+    alive(&world.protocol, &a_seat).await;
     assert_eq!(events().await.len(), 1, "one holder, one event");
-    release(&world.moves, &a_seat).await;
+    release(&world.protocol, &a_seat).await;
     assert_eq!(events().await.len(), 1, "a sibling holds on");
-    release(&world.moves, &sibling).await;
-    b.seated(&world.moves).await;
+    release(&world.protocol, &sibling).await;
+    b.seated(&world.protocol).await;
     world.pass_ttl();
-    a.restarted().seated(&world.moves).await; // takes over from b
+    a.restarted().seated(&world.protocol).await; // takes over from b
     world.pass_ttl();
     world.sweep().await;
     let told: Vec<(String, Option<String>)> =
@@ -129,17 +129,17 @@ async fn use_is_counted_as_one_event_per_pool_and_active_minute() {
         .await
         .unwrap()
     };
-    world.machine("a").seated(&world.moves).await;
-    let b_seat = world.machine("b").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
+    let b_seat = world.machine("b").seated(&world.protocol).await;
     for _ in 0..3 {
-        world.machine("c").turned_away(&world.moves).await;
+        world.machine("c").turned_away(&world.protocol).await;
     }
-    release(&world.moves, &b_seat).await;
+    release(&world.protocol, &b_seat).await;
     let minute = Duration::from_secs(60);
     world.sweep().await;
     world.sweep().await; // a tick that came twice
     assert_eq!(usage().await, [(1, 2, 3)], "held, peak, denied");
-    world.machine("c").seated(&world.moves).await;
+    world.machine("c").seated(&world.protocol).await;
     world.pass(minute);
     world.sweep().await;
     world.sweep().await;
@@ -165,17 +165,17 @@ async fn a_pool_whose_last_holder_has_left_is_looked_at_for_minutes_more() {
         world.reaper.shares().await.unwrap().iter().all(|share| share.pools.is_empty()),
         "nobody has ever held a seat"
     );
-    let seat = world.machine("a").seated(&world.moves).await;
-    release(&world.moves, &seat).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
+    release(&world.protocol, &seat).await;
     assert_eq!(world.reaper.shares().await.unwrap(), [world.share()]);
     let mark = used(&world).await.expect("marked");
     // Within the minute nothing more is written; later it is.
-    let seat = world.machine("b").seated(&world.moves).await;
-    release(&world.moves, &seat).await;
+    let seat = world.machine("b").seated(&world.protocol).await;
+    release(&world.protocol, &seat).await;
     assert_eq!(used(&world).await, Some(mark));
     world.truth().await.execute("update pools set used_at = now() - interval '61 seconds'").await.unwrap();
-    let seat = world.machine("b").seated(&world.moves).await;
-    release(&world.moves, &seat).await;
+    let seat = world.machine("b").seated(&world.protocol).await;
+    release(&world.protocol, &seat).await;
     assert!(used(&world).await > Some(mark));
     world.sweep().await;
     world.truth().await.execute("update pools set used_at = now() - interval '6 minutes'").await.unwrap();
@@ -186,11 +186,11 @@ async fn a_pool_whose_last_holder_has_left_is_looked_at_for_minutes_more() {
 #[tokio::test]
 async fn a_release_does_not_wait_for_whoever_marks_the_pool_as_used() {
     let world = World::with_seats(2).await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     let mut truth = world.truth().await;
     let mut other = truth.begin().await.unwrap();
     other.execute("update pools set used_at = now()").await.unwrap();
-    release(&world.moves, &seat).await;
+    release(&world.protocol, &seat).await;
     assert_eq!(world.held().await, []);
     other.rollback().await.unwrap();
 }
@@ -199,7 +199,7 @@ async fn a_release_does_not_wait_for_whoever_marks_the_pool_as_used() {
 async fn a_hundred_vanished_holders_are_closed_in_one_sweep() {
     let world = World::with_seats(100).await;
     for n in 0..100 {
-        world.machine(&format!("m{n}")).seated(&world.moves).await;
+        world.machine(&format!("m{n}")).seated(&world.protocol).await;
     }
     world.pass_ttl();
     assert_eq!(world.sweep().await.seats, 100);

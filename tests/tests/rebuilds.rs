@@ -48,9 +48,9 @@ async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
 }
 
 /// Acquires as a client does, which asks again after a 503.
-async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> LeasedSeat {
+async fn seated_in_the_end(protocol: &SeatProtocol, machine: &Machine) -> LeasedSeat {
     loop {
-        match moves.acquire(&machine.request()).await {
+        match protocol.acquire(&machine.request()).await {
             Ok(outcome) => return seat(outcome),
             Err(e) => assert!(e.to_string().contains("deadline passed"), "{e}"),
         }
@@ -60,19 +60,19 @@ async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> LeasedSea
 /// Makes every rebuild take longer by `slow`, as after a failover. Answers how long the slowest machine waited, how
 /// long one rebuild took, and by how much the epoch rose.
 async fn after_a_failover(world: &World, instances: &[SeatProtocol; 3], slow: Duration) -> (Duration, Duration, i64) {
-    for moves in instances {
-        moves.steps().delay(Step::RebuildPool, slow);
+    for protocol in instances {
+        protocol.steps().delay(Step::RebuildPool, slow);
     }
     let before = world.epoch().await;
     world.flush().await;
     let began = Instant::now();
     let mut asking = JoinSet::new();
     for n in 0..ASKING {
-        let (moves, machine) = (instances[n % 3].clone(), world.machine(&format!("{slow:?}-{n}")));
+        let (protocol, machine) = (instances[n % 3].clone(), world.machine(&format!("{slow:?}-{n}")));
         asking.spawn(async move {
-            let seat = seated_in_the_end(&moves, &machine).await;
+            let seat = seated_in_the_end(&protocol, &machine).await;
             let waited = began.elapsed();
-            moves.release(&open(&seat)).await.unwrap();
+            protocol.release(&open(&seat)).await.unwrap();
             waited
         });
     }
@@ -108,8 +108,8 @@ async fn a_rebuilder_that_died_is_taken_over_from_and_whoever_waits_is_seated() 
     let before = world.epoch().await;
     let mut asking = JoinSet::new();
     for n in 0..ASKING {
-        let (moves, machine) = (instances[n % 3].clone(), world.machine(&format!("m{n}")));
-        asking.spawn(async move { seated_in_the_end(&moves, &machine).await });
+        let (protocol, machine) = (instances[n % 3].clone(), world.machine(&format!("m{n}")));
+        asking.spawn(async move { seated_in_the_end(&protocol, &machine).await });
     }
     asking.join_all().await;
     assert_eq!(world.epoch().await - before, 1, "one of the other instances rebuilt the copy, once");
@@ -133,7 +133,7 @@ async fn a_rebuild_goes_on_when_the_request_that_began_it_has_given_up() {
 #[tokio::test]
 async fn a_nonce_is_its_rebuilders_alone_and_good_for_one_rebuild() {
     let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     let (seats, pool) = (world.seats(), &world.license.pool);
     world.flush().await;
     let NonceAnswer::Nonce { nonce, frozen } = seats.request_nonce(pool).await.unwrap() else {
@@ -146,7 +146,7 @@ async fn a_nonce_is_its_rebuilders_alone_and_good_for_one_rebuild() {
     assert!(seats.rebuild(pool, &nonce, &snapshot).await.unwrap());
     assert!(!seats.extend_rebuild_lock(pool, &nonce).await.unwrap(), "the nonce was used and extends no lock");
     assert!(!seats.rebuild(pool, &nonce, &snapshot).await.unwrap(), "the nonce is good for no second rebuild");
-    alive(&world.moves, &a_seat).await;
+    alive(&world.protocol, &a_seat).await;
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
         panic!("a cold pool has a nonce")
     };
     world.clock.set_redis_ahead_ms(0); // and the rebuilder died
-    let told = world.machine("a").acquire(&world.moves).await;
+    let told = world.machine("a").acquire(&world.protocol).await;
     assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
 }
 
@@ -167,12 +167,12 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
 #[tokio::test]
 async fn a_copy_from_ahead_of_the_records_is_not_kept_when_they_come_to_its_epoch() {
     let world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     let epoch = world.epoch().await;
     for _ in 0..3 {
         world.suspend().await;
         world.resume().await;
-        world.machine("b").turned_away(&world.moves).await;
+        world.machine("b").turned_away(&world.protocol).await;
     }
     world.pass(world.timing.ttl - Duration::from_secs(1));
     let lost = format!("update pools set epoch = {epoch}, rebuilt_epoch = {epoch}");
@@ -181,12 +181,12 @@ async fn a_copy_from_ahead_of_the_records_is_not_kept_when_they_come_to_its_epoc
     world.resume().await;
     let b = world.machine("b");
     world.seats().invalidate(&world.license.pool, 1_000_000).await.unwrap();
-    b.turned_away(&world.moves).await;
+    b.turned_away(&world.protocol).await;
     // Any instance may have answered the holder that PostgreSQL shows, so its seat waits for a full lease.
     world.pass(world.timing.ttl);
-    b.turned_away(&world.moves).await;
+    b.turned_away(&world.protocol).await;
     world.pass(
         Duration::from_millis(world.timing.rebuild_lease_ms() as u64) - world.timing.ttl + Duration::from_millis(1),
     );
-    b.seated(&world.moves).await;
+    b.seated(&world.protocol).await;
 }

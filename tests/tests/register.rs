@@ -146,7 +146,7 @@ async fn registering_again_before_first_use_shows_a_new_key_and_the_old_one_is_o
     assert_ne!(license_key(&first).reveal(), license_key(&second).reveal());
     let mut machine = desk.world.machine("a");
     machine.key = license_key(&first);
-    let outcome = machine.acquire(&desk.world.moves).await;
+    let outcome = machine.acquire(&desk.world.protocol).await;
     assert!(
         matches!(
             outcome,
@@ -157,7 +157,7 @@ async fn registering_again_before_first_use_shows_a_new_key_and_the_old_one_is_o
         "{outcome:?}"
     );
     machine.key = license_key(&second);
-    machine.seated(&desk.world.moves).await;
+    machine.seated(&desk.world.protocol).await;
     assert_eq!(desk.organizations().await, 2);
 }
 
@@ -167,10 +167,10 @@ async fn after_first_use_the_key_is_never_shown_again_and_stays_good() {
     let (_, first) = desk.send(&desk.token(|_| ()), &Value::Null).await;
     let mut machine = desk.world.machine("a");
     machine.key = license_key(&first);
-    machine.seated(&desk.world.moves).await;
+    machine.seated(&desk.world.protocol).await;
     let (status, again) = desk.send(&desk.token(|_| ()), &Value::Null).await;
     assert_eq!((status, &again["license"]["key"]), (200, &Value::Null), "{again}");
-    machine.seated(&desk.world.moves).await;
+    machine.seated(&desk.world.protocol).await;
 }
 
 #[tokio::test]

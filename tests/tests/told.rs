@@ -92,7 +92,7 @@ fn refuses(answer: Answer, state: State, front: &Front) {
     }
 }
 
-/// Every move of a client while the license refuses.
+/// Every operation of a client while the license refuses.
 async fn all_refuse(front: &Front, session: &Value, state: State) {
     refuses(front.post(ACQUIRE, &front.ask("new")).await, state, front);
     refuses(front.post(ACQUIRE, &front.ask("a")).await, state, front);

@@ -16,9 +16,9 @@ use std::time::Duration;
 /// validate, and then the acquire right after it, by a new process of that machine.
 async fn agree(world: &World, machine: &Machine, state: &str) -> SeatProspect {
     let machine = machine.restarted();
-    let told = world.moves.validate(&machine.key, Some(&machine.hardware), machine.instance.as_ref(), &machine.pool);
+    let told = world.protocol.validate(&machine.key, Some(&machine.hardware), machine.instance.as_ref(), &machine.pool);
     let validate::ValidateOutcome::Valid(valid) = told.await.unwrap() else { panic!("{state}: a valid license") };
-    let outcome = machine.acquire(&world.moves).await;
+    let outcome = machine.acquire(&world.protocol).await;
     let got = match &outcome {
         acquire::AcquireOutcome::Seat(_) => SeatProspect::Seat,
         acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::Full(_)) => SeatProspect::Full,
@@ -34,7 +34,7 @@ async fn full(seats: u32) -> (World, Vec<acquire::LeasedSeat>) {
     let world = World::shaped(Shape { seats, processes: 2, ..Shape::default() }).await;
     let mut held = Vec::new();
     for n in 0..seats {
-        held.push(world.machine(&format!("m{n}")).seated(&world.moves).await);
+        held.push(world.machine(&format!("m{n}")).seated(&world.protocol).await);
     }
     (world, held)
 }
@@ -68,8 +68,8 @@ async fn a_seat_of_the_dead_is_free_before_and_after_a_sweep() {
 async fn a_seat_given_back_is_free_although_redis_was_not_told_of_its_end() {
     for step in [Step::Release, Step::EndSeats] {
         let (world, held) = full(1).await;
-        world.moves.steps().cut(step);
-        world.moves.release(&open(&held[0])).await.unwrap_err();
+        world.protocol.steps().cut(step);
+        world.protocol.release(&open(&held[0])).await.unwrap_err();
         assert_eq!(agree(&world, &world.machine("new"), "given back").await, SeatProspect::Seat, "{step:?}");
     }
 }
@@ -91,7 +91,7 @@ async fn a_pool_that_drains_is_full_until_its_living_are_fewer_than_its_seats() 
     let (world, held) = full(3).await;
     assert!(world.resize(1).await);
     assert_eq!(agree(&world, &world.machine("new"), "drains").await, SeatProspect::Full);
-    release(&world.moves, &held[0]).await;
+    release(&world.protocol, &held[0]).await;
     assert_eq!(agree(&world, &world.machine("new"), "drains still").await, SeatProspect::Full);
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
     assert_eq!(agree(&world, &world.machine("new"), "full of the dead").await, SeatProspect::Seat);
@@ -114,7 +114,7 @@ async fn nobody_is_promised_a_seat_before_a_restored_pool_opens() {
 async fn licenses_that_count_processes_are_told_by_process() {
     let world = World::shaped(Shape { seats: 1, holder_by: "process", ..Shape::default() }).await;
     let machine = world.machine("a");
-    machine.seated(&world.moves).await;
+    machine.seated(&world.protocol).await;
     assert_eq!(agree(&world, &machine, "the process that holds it").await, SeatProspect::Seat);
     assert_eq!(agree(&world, &machine.instance("another"), "another process of the machine").await, SeatProspect::Full);
     world.pass_ttl();

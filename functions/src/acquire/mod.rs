@@ -78,7 +78,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let config = AcquireConfig::from_env(env)?;
-    let protocol = wiring::operations(config.sessions, Some(config.peppers), config.rates, ROLE, clock).await?;
+    let protocol = wiring::seat_protocol(config.sessions, Some(config.peppers), config.rates, ROLE, clock).await?;
     let unknown_key_limit =
         wiring::by_address("unknown-keys", config.unknown_keys, config.proxies, protocol.seats().clone());
     Ok(Service { checks: wiring::checks(&protocol), router: router(AcquireService { protocol, unknown_key_limit }) })

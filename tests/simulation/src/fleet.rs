@@ -81,7 +81,7 @@ impl Died {
 /// Marks an answer of a process that died: clients pass it over.
 pub const DEAD: HeaderName = HeaderName::from_static("x-dead");
 
-/// A move that was cut at a step ends as an internal error, and a process that dies says nothing.
+/// An operation that was cut at a step ends as an internal error, and a process that dies says nothing.
 fn silent_if_dead(mut answer: Response, died: &Died) -> Response {
     if answer.status().as_u16() == 500 {
         died.answers.fetch_add(1, Ordering::SeqCst);
@@ -104,7 +104,7 @@ pub struct Fleet {
 }
 
 enum Instance {
-    Here { moves: Box<SeatProtocol>, stop: watch::Sender<bool>, serving: JoinHandle<()> },
+    Here { protocol: Box<SeatProtocol>, stop: watch::Sender<bool>, serving: JoinHandle<()> },
     Processes { functions: BTreeMap<&'static str, Function>, variables: BTreeMap<String, String> },
 }
 
@@ -132,13 +132,13 @@ impl Fleet {
     async fn here(&self, world: &World, n: usize) -> Instance {
         let behind = if n == 0 { self.clock_behind.as_millis() as i64 } else { 0 };
         let clock = Clock::system_behind_ms(behind);
-        let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
+        let protocol = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
         let router = acquire::router(acquire::AcquireService {
-            protocol: moves.clone(),
+            protocol: protocol.clone(),
             unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
         })
-        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-        .merge(release::router((&moves).into()));
+        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: protocol.clone() }))
+        .merge(release::router((&protocol).into()));
         let logging = LogConfig { filter: "error".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         let died = self.died.clone();
@@ -153,7 +153,7 @@ impl Fleet {
             let stop = async move { drop(stopping.wait_for(|stop| *stop).await) };
             serve::serve(listener, app, ConnectionSlots::of_process(0), stop).await.unwrap();
         });
-        Instance::Here { moves: Box::new(moves), stop, serving }
+        Instance::Here { protocol: Box::new(protocol), stop, serving }
     }
 
     async fn processes(&self, world: &World, n: usize) -> Instance {
@@ -173,7 +173,7 @@ impl Fleet {
     /// Lets something happen to an instance in this process; others have no such points.
     pub fn instance_fault(&self, n: usize, fault: InstanceFault) {
         let steps = match self.instances.get(n) {
-            Some(Instance::Here { moves, .. }) => moves.steps(),
+            Some(Instance::Here { protocol, .. }) => protocol.steps(),
             None if n == self.instances.len() => self.reaper.steps(),
             None => {
                 // Nobody of the clients is answered by it.
@@ -192,7 +192,7 @@ impl Fleet {
             InstanceFault::Stalls(step, time) => {
                 let held = steps.hold(step);
                 tokio::spawn(async move {
-                    // Dropped, it lets the move go on: also one that comes to the step only later.
+                    // Dropped, it lets the operation go on: also one that comes to the step only later.
                     tokio::time::sleep(time).await;
                     drop(held);
                 });

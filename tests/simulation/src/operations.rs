@@ -104,9 +104,9 @@ pub enum RecordsFault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceFault {
-    /// The next move that comes to this step dies there.
+    /// The next operation that comes to this step dies there.
     Dies(Step),
-    /// The next move that comes to this step stands still there for so long.
+    /// The next operation that comes to this step stands still there for so long.
     Stalls(Step, Duration),
 }
 

@@ -1,4 +1,4 @@
-//! What the vendor's staff do during a run: the moves that the admin function calls, over ways of their own. Any may fail while stores are
+//! What the vendor's staff do during a run: the operations that the admin service calls, over ways of their own. Any may fail while stores are
 //! away, and is not asked again unless a plan says so.
 
 use crate::client::Clients;

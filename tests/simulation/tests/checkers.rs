@@ -33,9 +33,9 @@ use uuid::Uuid;
 async fn lived() -> (World, HashSet<Uuid>) {
     let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
     history::install(&world).await;
-    let first = world.machine("a").seated(&world.moves).await;
-    world.machine("b").seated(&world.moves).await;
-    release(&world.moves, &first).await;
+    let first = world.machine("a").seated(&world.protocol).await;
+    world.machine("b").seated(&world.protocol).await;
+    release(&world.protocol, &first).await;
     let published = Mutex::new(HashSet::new());
     let publish = |events: &[license_core::domain::event::Event]| {
         published.lock().unwrap().extend(events.iter().map(|event| event.id));
@@ -156,7 +156,7 @@ async fn a_second_session_for_one_process_start_that_still_believed_in_its_first
     let log = BeliefLog::default();
     let (machine, attempt) = (world.machine("a"), Attempt(Uuid::new_v4()));
     for _ in 0..2 {
-        let seat = machine.restarted().seated(&world.moves).await;
+        let seat = machine.restarted().seated(&world.protocol).await;
         let belief = Belief {
             session: seat.granted.session,
             holder: machine.holder(),

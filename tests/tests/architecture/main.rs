@@ -183,10 +183,10 @@ fn outward(room: &Room, name: &str, text: &str, known: &[String]) -> Vec<String>
     let fits = |name: &String| name == room.own || [room.rooms, common].concat().contains(&name.as_str());
     let mut wrong: Vec<String> = used.into_iter().filter(|n| !fits(n)).map(|n| format!("{name} uses {n}")).collect();
     if room.own == "management" {
-        // Of the protocol only what repairs a copy, and until when: no move of a client.
+        // Of the protocol only what repairs a copy, and until when: no operation of a client.
         let parts = below(&code, "protocol").into_iter().chain(below(&code, "crate::protocol"));
-        let moves = parts.filter(|part| !["deadline", "rebuild"].contains(&part.as_str()));
-        wrong.extend(moves.map(|part| format!("{name} uses protocol::{part}")));
+        let operations = parts.filter(|part| !["deadline", "rebuild"].contains(&part.as_str()));
+        wrong.extend(operations.map(|part| format!("{name} uses protocol::{part}")));
     }
     let fits = |package: &String| PLAIN.contains(&package.as_str()) || room.packages.contains(&package.as_str());
     wrong.extend(packages(&code, known).into_iter().filter(|p| !fits(p)).map(|p| format!("{name} uses {p}")));

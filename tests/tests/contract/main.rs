@@ -71,7 +71,7 @@ async fn a_heartbeat_leaves_out_the_certificate_a_client_has() {
     let alive = front.post_as(HEARTBEAT, &seat["session"], &json!({})).await.ok(200);
     assert_eq!(alive["license"]["status"], "active");
     assert!(alive["certificate"].is_string() && alive["token"].is_string() && alive["expires_in"] == 355);
-    let kid = front.world.moves.signer().certified().await.unwrap().kid().to_owned();
+    let kid = front.world.protocol.signer().certified().await.unwrap().kid().to_owned();
     let alive = front.post_as(HEARTBEAT, &seat["session"], &json!({ "certificate_kid": kid })).await.ok(200);
     assert!(alive.get("certificate").is_none() && alive["token"].is_string());
 }
@@ -83,9 +83,9 @@ async fn beat_in_turns(remembers: usize) -> (usize, usize) {
     let seat = front.seated("a").await;
     let mut instances = Vec::new();
     for _ in 0..3 {
-        let moves = front.world.instance().await;
-        let kid = moves.signer().certified().await.unwrap().kid().to_owned();
-        instances.push((kid, heartbeat::router(heartbeat::HeartbeatService { protocol: moves })));
+        let protocol = front.world.instance().await;
+        let kid = protocol.signer().certified().await.unwrap().kid().to_owned();
+        instances.push((kid, heartbeat::router(heartbeat::HeartbeatService { protocol })));
     }
     let (mut held, mut certificates, mut bytes) = (Vec::<String>::new(), 0, 0);
     for beat in 0..30 {
@@ -118,7 +118,7 @@ async fn a_client_that_names_every_certificate_it_has_is_sent_each_once() {
 async fn whatever_is_said_of_certificates_the_heartbeat_is_answered() {
     let front = Front::new().await;
     let seat = front.seated("a").await;
-    let kid = front.world.moves.signer().certified().await.unwrap().kid().to_owned();
+    let kid = front.world.protocol.signer().certified().await.unwrap().kid().to_owned();
     let names_it =
         [format!("{kid} {kid}"), format!(" \t\n{kid}\r "), format!("ключ {kid} \u{0}"), "x ".repeat(25_000) + &kid];
     for known in names_it {

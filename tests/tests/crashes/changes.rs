@@ -96,11 +96,12 @@ impl Cut {
     async fn after(change: Change) -> Self {
         println!("{change:?}");
         let world = World::with_seats(3).await;
-        let (a, b) = (world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await);
+        let (a, b) =
+            (world.machine("a").seated(&world.protocol).await, world.machine("b").seated(&world.protocol).await);
         if change == Change::Resume {
             world.suspend().await;
             assert!(
-                matches!(beat(&world.moves, &a).await, heartbeat::HeartbeatOutcome::Refused(_)),
+                matches!(beat(&world.protocol, &a).await, heartbeat::HeartbeatOutcome::Refused(_)),
                 "the copy is rebuilt"
             );
         }
@@ -111,7 +112,7 @@ impl Cut {
         cut.ask(&cut.once()).await.unwrap_err();
         assert!(!cut.told().await, "it is committed, and Redis goes by the copy before");
         for seat in [&cut.a, &cut.b] {
-            let told = beat(&cut.world.moves, seat).await;
+            let told = beat(&cut.world.protocol, seat).await;
             let refused = matches!(told, heartbeat::HeartbeatOutcome::Refused(_));
             assert!(
                 !matches!(told, heartbeat::HeartbeatOutcome::Gone(_)) && refused == (change == Change::Resume),
@@ -161,7 +162,7 @@ impl Cut {
 
     /// Everybody goes by the change, and nobody was lost or doubled.
     async fn repaired(&self, key: LicenseKey) {
-        let (world, moves, change) = (&self.world, &self.world.moves, self.change);
+        let (world, protocol, change) = (&self.world, &self.world.protocol, self.change);
         let with_key = |mut machine: Machine| {
             machine.key = key.clone();
             machine
@@ -169,13 +170,13 @@ impl Cut {
         let machine = |name| with_key(world.machine(name));
         let (c, d, e) = (with_key(self.c.clone()), machine("d"), machine("e"));
         let refused = async |why| {
-            let told = c.acquire(moves).await;
+            let told = c.acquire(protocol).await;
             assert!(
                 matches!(&told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == why),
                 "{change:?}: {told:?}"
             );
             for seat in [&self.a, &self.b] {
-                let told = beat(moves, seat).await;
+                let told = beat(protocol, seat).await;
                 assert!(
                     matches!(&told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == why),
                     "{change:?}: {told:?}"
@@ -184,9 +185,9 @@ impl Cut {
         };
         let seated = async |machines: &[&Machine]| {
             for machine in machines {
-                machine.seated(moves).await;
+                machine.seated(protocol).await;
             }
-            e.turned_away(moves).await;
+            e.turned_away(protocol).await;
         };
         match change {
             Change::Suspend => refused(RefusalReason::Suspended).await,
@@ -196,7 +197,7 @@ impl Cut {
             Change::Grow => seated(&[&c, &d]).await,
             Change::Shrink => seated(&[]).await,
             Change::Processes => {
-                let told = machine("a").restarted().acquire(moves).await;
+                let told = machine("a").restarted().acquire(protocol).await;
                 assert!(
                     matches!(told, AcquireOutcome::Refused(AcquireRefusal::TooMany(many)) if many.processes == 1),
                     "{told:?}"
@@ -205,25 +206,25 @@ impl Cut {
             }
             Change::Rotate => {
                 assert!(matches!(
-                    world.machine("old").acquire(moves).await,
+                    world.machine("old").acquire(protocol).await,
                     AcquireOutcome::KeyRejected(KeyRejection::BadKey)
                 ));
                 seated(&[&c]).await;
             }
             Change::End => {
                 seated(&[&c]).await;
-                gone(moves, &self.a, "kicked").await;
+                gone(protocol, &self.a, "kicked").await;
             }
             Change::EndByForce => {
                 seated(&[&c, &d]).await;
-                gone(moves, &self.a, "kicked").await;
+                gone(protocol, &self.a, "kicked").await;
             }
         }
         let ended = matches!(change, Change::End | Change::EndByForce);
         if !matches!(change, Change::Suspend | Change::Revoke | Change::Expiry) {
-            alive(moves, &self.b).await;
+            alive(protocol, &self.b).await;
             if !ended {
-                alive(moves, &self.a).await;
+                alive(protocol, &self.a).await;
             }
         }
         world.sweep().await;
@@ -233,7 +234,7 @@ impl Cut {
         assert_eq!(world.count(holders).await, 0, "one seat for each");
         if change == Change::End {
             world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
-            d.seated(moves).await;
+            d.seated(protocol).await;
         }
     }
 }
@@ -242,7 +243,7 @@ impl Cut {
 async fn a_change_redis_did_not_hear_of_is_repaired_by_the_next_acquire_that_draws_a_ticket() {
     for change in ALL {
         let cut = Cut::after(change).await;
-        let told = cut.c.acquire(&cut.world.moves).await;
+        let told = cut.c.acquire(&cut.world.protocol).await;
         if change == Change::Resume {
             // The copy of before gives nobody a ticket: the reaper's look repairs this one.
             assert!(

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn no_instance_signs_a_grace_that_the_records_do_not_count_whatever_leases_it_gives() {
     let world = World::with_seats(1).await;
-    release(&world.moves, &world.machine("first").seated(&world.moves).await).await;
+    release(&world.protocol, &world.machine("first").seated(&world.protocol).await).await;
     let hasty = world.instance_timed(LeaseTiming::with_ttl(Duration::from_secs(60))).await;
     for (name, held) in [("a", 31), ("b", 91), ("c", 171), ("d", 181)] {
         let seat = world.machine(name).seated(&hasty).await;

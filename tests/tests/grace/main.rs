@@ -35,7 +35,7 @@ fn beyond_lease(world: &World, lease: &SignedLease) -> i64 {
 }
 
 async fn lease_of(world: &World, seat: &LeasedSeat) -> SignedLease {
-    match beat(&world.moves, seat).await {
+    match beat(&world.protocol, seat).await {
         heartbeat::HeartbeatOutcome::Alive(alive) => alive.lease,
         other => panic!("alive, not {other:?}"),
     }
@@ -73,7 +73,7 @@ const GRACES: &str = "select count(*) from graces where until > now()";
 #[tokio::test]
 async fn grace_is_earned_by_time_on_a_seat_and_not_by_requests() {
     let world = World::with_seats(1).await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     assert_eq!(beyond_lease(&world, &seat.lease), 0, "a first token has none");
     for _ in 0..10 {
         assert!(!has_grace(&world, &seat).await, "ten heartbeats in one moment are as good as one");
@@ -84,11 +84,11 @@ async fn grace_is_earned_by_time_on_a_seat_and_not_by_requests() {
     let lease = lease_of(&world, &seat).await;
     assert_eq!(beyond_lease(&world, &lease) + lease.expires_in as i64, 24 * 3600);
     // Another process of the machine has what the machine has earned; who gives its seat back begins anew.
-    let second = world.machine("a").restarted().seated(&world.moves).await;
+    let second = world.machine("a").restarted().seated(&world.protocol).await;
     assert!(beyond_lease(&world, &second.lease) > 3600);
-    release(&world.moves, &seat).await;
-    release(&world.moves, &second).await;
-    let back = world.machine("a").restarted().seated(&world.moves).await;
+    release(&world.protocol, &seat).await;
+    release(&world.protocol, &second).await;
+    let back = world.machine("a").restarted().seated(&world.protocol).await;
     assert_eq!(beyond_lease(&world, &back.lease), 0);
 }
 
@@ -97,7 +97,7 @@ async fn a_license_says_after_how_many_heartbeats_there_is_grace() {
     for (heartbeats, seconds) in [(0, 0), (1, 90), (2, 180), (10, 900)] {
         let world = World::with_seats(1).await;
         policy(&world, heartbeats, None).await;
-        let seat = world.machine("a").seated(&world.moves).await;
+        let seat = world.machine("a").seated(&world.protocol).await;
         let mut passed = 0;
         while passed < seconds {
             assert!(!has_grace(&world, &seat).await, "{heartbeats} heartbeats: none after {passed} s");
@@ -111,7 +111,7 @@ async fn a_license_says_after_how_many_heartbeats_there_is_grace() {
 #[tokio::test]
 async fn a_client_that_beats_as_early_as_it_may_has_earned_its_grace_at_the_second_heartbeat() {
     let world = World::with_seats(1).await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     // 101 s is the earliest that is asked for, and clients come up to 7 % before.
     for earned in [false, true] {
         pass(&world, Duration::from_secs_f64(101.0 * 0.93)).await;
@@ -122,7 +122,7 @@ async fn a_client_that_beats_as_early_as_it_may_has_earned_its_grace_at_the_seco
 #[tokio::test]
 async fn no_loss_of_redis_and_no_change_of_the_license_costs_a_grace_that_was_earned() {
     let world = World::with_seats(2).await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     pass(&world, EARNED + Duration::from_secs(1)).await;
     assert!(has_grace(&world, &seat).await);
     world.flush().await;
@@ -136,7 +136,7 @@ async fn no_loss_of_redis_and_no_change_of_the_license_costs_a_grace_that_was_ea
     world.resize(3).await;
     assert!(has_grace(&world, &seat).await, "after a resize");
     // And nobody gains any.
-    let young = world.machine("b").seated(&world.moves).await;
+    let young = world.machine("b").seated(&world.protocol).await;
     sqlx::query("update seats set held_since = $1 where seat_no = $2")
         .bind(world.clock.now())
         .bind(young.granted.seat as i32)
@@ -149,14 +149,14 @@ async fn no_loss_of_redis_and_no_change_of_the_license_costs_a_grace_that_was_ea
 
 /// What one machine of a loop was signed, as late as it was signed.
 async fn walk(world: &World, name: &str, heartbeats: u32) -> OffsetDateTime {
-    let seat = world.machine(name).seated(&world.moves).await;
+    let seat = world.machine(name).seated(&world.protocol).await;
     let mut until = seat.lease.offline_until;
     for _ in 0..heartbeats {
         pass(world, Duration::from_secs(91)).await;
         world.sweep().await;
         until = until.max(lease_of(world, &seat).await.offline_until);
     }
-    release(&world.moves, &seat).await;
+    release(&world.protocol, &seat).await;
     until
 }
 
@@ -205,7 +205,7 @@ async fn forty_machines_on_five_seats_have_hardly_an_hour_beyond_them_signed() {
 
 /// What an offline verifier says of a token at a time.
 async fn offline(world: &World, lease: &SignedLease, at: i64) -> Option<TokenClaims> {
-    let roots = world.moves.signer().jwks().await.unwrap().keys;
+    let roots = world.protocol.signer().jwks().await.unwrap().keys;
     let hw = Hw::of(world.license.key.number(), &world.machine("a").hardware);
     let expected = ExpectedToken { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
     verify(&lease.token, &lease.certificate, &roots, &expected, at).ok()
@@ -214,7 +214,7 @@ async fn offline(world: &World, lease: &SignedLease, at: i64) -> Option<TokenCla
 #[tokio::test]
 async fn a_train_journey_of_an_honest_client_is_unharmed() {
     let world = World::with_seats(1).await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     pass(&world, Duration::from_secs(108)).await;
     lease_of(&world, &seat).await;
     pass(&world, Duration::from_secs(108)).await;
@@ -222,16 +222,16 @@ async fn a_train_journey_of_an_honest_client_is_unharmed() {
     // Five hours without contact; somebody else has the seat meanwhile.
     world.pass_ttl();
     world.sweep().await;
-    let other = world.machine("b").seated(&world.moves).await;
+    let other = world.machine("b").seated(&world.protocol).await;
     pass(&world, Duration::from_secs(5 * 3600)).await;
     let now = world.clock.now_seconds();
     assert!(offline(&world, &last, now).await.is_some(), "it works on");
     assert!(offline(&world, &last, now + 20 * 3600).await.is_none(), "not for ever");
     // Back in the station: its session is over, it takes a seat again and earns its grace again.
-    gone(&world.moves, &seat, "expired").await;
+    gone(&world.protocol, &seat, "expired").await;
     world.sweep().await;
-    gone(&world.moves, &other, "expired").await;
-    let back = world.machine("a").restarted().seated(&world.moves).await;
+    gone(&world.protocol, &other, "expired").await;
+    let back = world.machine("a").restarted().seated(&world.protocol).await;
     pass(&world, EARNED).await;
     assert!(has_grace(&world, &back).await);
 }
@@ -242,20 +242,20 @@ async fn every_end_of_a_session_that_earned_its_grace_is_counted_and_no_other_is
         for end in ["released", "expired", "displaced", "kicked", "told gone"] {
             let world = World::with_seats(1).await;
             let a = world.machine("a");
-            let seat = a.seated(&world.moves).await;
+            let seat = a.seated(&world.protocol).await;
             if earned {
                 pass(&world, EARNED + Duration::from_secs(6)).await;
                 assert!(has_grace(&world, &seat).await);
             }
             match end {
-                "released" => release(&world.moves, &seat).await,
+                "released" => release(&world.protocol, &seat).await,
                 "expired" => {
                     world.pass_ttl();
                     world.sweep().await;
                 }
                 "displaced" => {
                     world.pass_ttl();
-                    world.machine("b").seated(&world.moves).await;
+                    world.machine("b").seated(&world.protocol).await;
                 }
                 "kicked" => assert!(world.kick(0, true).await),
                 _ => {
@@ -263,7 +263,7 @@ async fn every_end_of_a_session_that_earned_its_grace_is_counted_and_no_other_is
                     // Claimed in Redis, and told gone before the records know.
                     world.reaper.steps().cut(Step::Reap);
                     world.reaper.sweep(&world.share()).await.unwrap_err();
-                    gone(&world.moves, &seat, "expired").await;
+                    gone(&world.protocol, &seat, "expired").await;
                 }
             }
             let counted = world.count("select count(*) from graces").await;
@@ -276,20 +276,20 @@ async fn every_end_of_a_session_that_earned_its_grace_is_counted_and_no_other_is
 async fn a_machine_is_counted_once_wherever_it_is_and_no_longer_than_its_grace() {
     let world = World::with_seats(2).await;
     let on_grace = "select machines_on_grace(tenant_id, pool_id)::bigint from pools";
-    let a = world.machine("a").seated(&world.moves).await;
+    let a = world.machine("a").seated(&world.protocol).await;
     assert_eq!(world.count(on_grace).await, 0);
     pass(&world, EARNED).await;
     assert_eq!(world.count(on_grace).await, 1, "it holds its seat");
-    release(&world.moves, &a).await;
+    release(&world.protocol, &a).await;
     assert_eq!(world.count(on_grace).await, 1, "it gave it back, and may have kept its token");
-    let back = world.machine("a").restarted().seated(&world.moves).await;
+    let back = world.machine("a").restarted().seated(&world.protocol).await;
     assert_eq!(world.count(on_grace).await, 1, "it is back");
     pass(&world, EARNED).await;
     assert_eq!(world.count(on_grace).await, 1, "it has earned it again, on a seat and beside it");
-    release(&world.moves, &back).await;
+    release(&world.protocol, &back).await;
     pass(&world, Duration::from_secs(24 * 3600)).await;
     assert_eq!(world.count(on_grace).await, 0);
-    world.machine("b").seated(&world.moves).await;
+    world.machine("b").seated(&world.protocol).await;
     world.sweep().await;
     assert_eq!(world.count("select count(*) from graces").await, 0, "what is over is taken away");
 }
@@ -298,16 +298,16 @@ async fn a_machine_is_counted_once_wherever_it_is_and_no_longer_than_its_grace()
 async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before_keep_theirs() {
     let world = World::with_seats(3).await;
     let pool: &PoolKey = &world.license.pool;
-    let first = world.machine("a").seated(&world.moves).await;
+    let first = world.machine("a").seated(&world.protocol).await;
     world.pass(Duration::from_secs(10));
     let between = world.clock.now_ms() - 5000;
-    let late = world.machine("b").seated(&world.moves).await;
+    let late = world.machine("b").seated(&world.protocol).await;
     pass(&world, EARNED).await;
     let reaped = world.seats().reap(pool, world.epoch().await as u64, 1000, Some(between)).await.unwrap();
     assert!(matches!(reaped, PoolReply::Answer(_)));
     assert!(has_grace(&world, &first).await);
     assert!(!has_grace(&world, &late).await);
-    let retry = world.machine("b").restarted().seated(&world.moves).await;
+    let retry = world.machine("b").restarted().seated(&world.protocol).await;
     assert_eq!(beyond_lease(&world, &retry.lease), 0, "nor by another process of the machine");
     // A sweep that could not count leaves it as it is; one that finds room lifts it.
     world.seats().reap(pool, world.epoch().await as u64, 1000, None).await.unwrap();
@@ -321,7 +321,7 @@ async fn a_copy_made_anew_goes_by_the_bound_too() {
     let world = World::with_seats(1).await;
     policy(&world, 2, Some(0)).await;
     walk(&world, "a", 2).await;
-    let late = world.machine("b").seated(&world.moves).await;
+    let late = world.machine("b").seated(&world.protocol).await;
     world.sweep().await;
     pass(&world, EARNED).await;
     assert!(!has_grace(&world, &late).await);
@@ -350,10 +350,10 @@ async fn grace_beyond_the_seats_is_told_once_for_each_doubling_and_anew_when_the
             .unwrap();
     assert_eq!((&payload["machines"], &payload["beyond"], &payload["seats"]), (&5.into(), &4.into(), &1.into()));
     pass(&world, Duration::from_secs(25 * 3600)).await;
-    let f = world.machine("f").seated(&world.moves).await;
+    let f = world.machine("f").seated(&world.protocol).await;
     world.sweep().await;
     assert_eq!(world.count(told).await, 3);
-    release(&world.moves, &f).await;
+    release(&world.protocol, &f).await;
     for machine in ["g", "h"] {
         walk(&world, machine, 2).await;
         world.sweep().await;
@@ -367,7 +367,7 @@ async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_n
     for machine in ["a", "b"] {
         walk(&world, machine, 2).await;
     }
-    let seats = [world.machine("c").seated(&world.moves).await, world.machine("d").seated(&world.moves).await];
+    let seats = [world.machine("c").seated(&world.protocol).await, world.machine("d").seated(&world.protocol).await];
     pass(&world, EARNED).await;
     for seat in &seats {
         assert!(has_grace(&world, seat).await);
@@ -379,21 +379,21 @@ async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_n
         assert!(!has_grace(&world, seat).await, "there are four for two seats");
     }
     for seat in &seats {
-        release(&world.moves, seat).await;
+        release(&world.protocol, seat).await;
     }
     assert_eq!(world.count(GRACES).await, 4, "what was signed is counted until its end");
-    let late = world.machine("late").seated(&world.moves).await;
+    let late = world.machine("late").seated(&world.protocol).await;
     world.sweep().await;
     pass(&world, EARNED).await;
     world.sweep().await;
-    release(&world.moves, &late).await;
+    release(&world.protocol, &late).await;
     assert_eq!(world.count(GRACES).await, 4, "who had none leaves none behind");
-    let e = world.machine("e").seated(&world.moves).await;
+    let e = world.machine("e").seated(&world.protocol).await;
     world.sweep().await;
     pass(&world, Duration::from_secs(25 * 3600)).await;
     world.sweep().await;
-    assert!(!matches!(beat(&world.moves, &e).await, heartbeat::HeartbeatOutcome::Alive(_)), "it was silent for a day");
-    let f = world.machine("f").seated(&world.moves).await;
+    assert!(!matches!(beat(&world.protocol, &e).await, heartbeat::HeartbeatOutcome::Alive(_)), "silent for a day");
+    let f = world.machine("f").seated(&world.protocol).await;
     world.sweep().await;
     pass(&world, EARNED).await;
     assert!(has_grace(&world, &f).await, "those of before are over");

@@ -71,13 +71,13 @@ fn app() -> Router {
         handles: KeyRing::single(vec![1; 32]),
         peppers: Some(KeyRing::single(vec![2; 32])),
     };
-    let moves = SeatProtocol::new(seats, records, signer, settings);
+    let protocol = SeatProtocol::new(seats, records, signer, settings);
     let router = acquire::router(acquire::AcquireService {
-        protocol: moves.clone(),
+        protocol: protocol.clone(),
         unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
     })
-    .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-    .merge(release::router((&moves).into()));
+    .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: protocol.clone() }))
+    .merge(release::router((&protocol).into()));
     let logging = LogConfig { filter: "info".into(), text: false, project: None };
     layers(router, &LayerSettings::new(&LayersConfig::default(), &logging))
 }

@@ -21,7 +21,7 @@ use license_tests::world;
 /// What Google's documentation names an account that logs in, as a URL has it.
 const ACCOUNT: &str = "acquire@project.iam";
 
-/// An instance of the moves over these ways to the stores.
+/// An instance of the protocol over these ways to the stores.
 async fn instance(seats: SeatStore, records: Records, timing: LeaseTiming, clock: Clock) -> SeatProtocol {
     let signer = LeaseSigner::new(world::root().await, SignerSettings::new(world::ISSUER), clock.clone());
     let (handles, peppers) = (KeyRing::single(vec![1; 32]), Some(world::peppers()));

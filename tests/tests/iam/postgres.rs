@@ -79,14 +79,14 @@ impl Cloud {
 }
 
 #[tokio::test]
-async fn the_moves_run_as_the_role_of_the_service_over_an_account_and_a_token() {
+async fn the_operations_run_as_the_role_of_the_service_over_an_account_and_a_token() {
     let cloud = Cloud::new().await;
     let records = cloud.own_records();
     let (world, timing) = (&cloud.world, cloud.world.timing);
-    let moves = instance(world.seats(), records, timing, world.clock.clone()).await;
-    let seat = world.machine("a").seated(&moves).await;
-    client::alive(&moves, &seat).await;
-    client::release(&moves, &seat).await;
+    let protocol = instance(world.seats(), records, timing, world.clock.clone()).await;
+    let seat = world.machine("a").seated(&protocol).await;
+    client::alive(&protocol, &seat).await;
+    client::release(&protocol, &seat).await;
     assert!(!cloud.connections().await.is_empty(), "over TLS, as the account");
     assert_eq!(cloud.metadata.asked().await, 1, "one token for all of it");
     // The account itself may do nothing but be the service: it is no owner, and what it may not read it does not read.
@@ -99,17 +99,17 @@ async fn the_moves_run_as_the_role_of_the_service_over_an_account_and_a_token() 
 async fn while_tokens_change_under_load_open_connections_live_on_and_new_ones_use_the_new_token() {
     let cloud = Cloud::new().await;
     let world = &cloud.world;
-    let moves = instance(world.seats(), cloud.own_records(), world.timing, world.clock.clone()).await;
+    let protocol = instance(world.seats(), cloud.own_records(), world.timing, world.clock.clone()).await;
     let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..8)
         .map(|n| {
-            let (moves, machine, stop) = (moves.clone(), world.machine(&format!("m{n}")), stop.clone());
+            let (protocol, machine, stop) = (protocol.clone(), world.machine(&format!("m{n}")), stop.clone());
             let rounds = rounds.clone();
             tokio::spawn(async move {
                 while !stop.load(SeqCst) {
-                    let seat = machine.restarted().seated(&moves).await;
-                    client::alive(&moves, &seat).await;
-                    client::release(&moves, &seat).await;
+                    let seat = machine.restarted().seated(&protocol).await;
+                    client::alive(&protocol, &seat).await;
+                    client::release(&protocol, &seat).await;
                     rounds.fetch_add(1, SeqCst);
                 }
             })

@@ -59,7 +59,7 @@ impl Cloud {
         self.seats(&self.authority.pem(), self.tokens())
     }
 
-    async fn moves(&self) -> SeatProtocol {
+    async fn protocol(&self) -> SeatProtocol {
         let world = &self.world;
         instance(self.own_seats(), world.service(), world.timing, world.clock.clone()).await
     }
@@ -83,21 +83,21 @@ fn scripts_call_no_command_that_a_managed_server_might_not_know() {
 }
 
 #[tokio::test]
-async fn every_move_passes_on_a_server_that_knows_the_documented_commands_alone() {
+async fn every_operation_passes_on_a_server_that_knows_the_documented_commands_alone() {
     let mut cloud = Cloud::new(LeaseTiming::default()).await;
     let world = &cloud.world;
-    let (moves, seats) = (cloud.moves().await, cloud.own_seats());
+    let (protocol, seats) = (cloud.protocol().await, cloud.own_seats());
     seats.ready().await.unwrap();
-    let a = world.machine("a").seated(&moves).await;
-    let b = world.machine("b").seated(&moves).await;
-    world.machine("c").turned_away(&moves).await;
-    client::alive(&moves, &a).await;
-    client::release(&moves, &b).await;
-    let c = world.machine("c").seated(&moves).await;
+    let a = world.machine("a").seated(&protocol).await;
+    let b = world.machine("b").seated(&protocol).await;
+    world.machine("c").turned_away(&protocol).await;
+    client::alive(&protocol, &a).await;
+    client::release(&protocol, &b).await;
+    let c = world.machine("c").seated(&protocol).await;
     // Redis lost everything: what holds a seat keeps it.
     cloud.managed.exec("FLUSHALL").await;
-    client::alive(&moves, &a).await;
-    client::alive(&moves, &c).await;
+    client::alive(&protocol, &a).await;
+    client::alive(&protocol, &c).await;
     // A silent holder loses its seat to the reaper.
     world.pass_ttl();
     world.pass_ttl();
@@ -108,7 +108,7 @@ async fn every_move_passes_on_a_server_that_knows_the_documented_commands_alone(
         ended += reaper.sweep(&share).await.unwrap().seats;
     }
     assert!(ended > 0, "the reaper ends seats");
-    world.machine("d").seated(&moves).await;
+    world.machine("d").seated(&protocol).await;
     // Limits beside the pools.
     let limit = RateLimit::per_minute(1);
     for _ in 0..2 {

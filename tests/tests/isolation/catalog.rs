@@ -99,7 +99,7 @@ const PROMISES: &[(&str, &str)] = &[
            and not (r = 'admin' and p = 'DELETE' and c.relname = 'idempotency_keys')",
     ),
     (
-        "nobody inserts seats, pools, licenses, sessions or events but by the moves, only admin what people manage, nobody changes who owns a row or its identity",
+        "nobody inserts seats, pools, licenses, sessions or events but by the functions of the seat operations, only admin what people manage, nobody changes who owns a row or its identity",
         "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
            'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
@@ -157,7 +157,7 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, the step of the history, what erases people from it, what writes the audit log, what counts grace and the moves run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing, but for what counts the machines on grace",
+        "the functions of the directory, the step of the history, what erases people from it, what writes the audit log, what counts grace and the seat operations run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing, but for what counts the machines on grace",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace

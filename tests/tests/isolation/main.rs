@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod catalog;
-mod moves;
 mod names;
+mod operations;
 mod rights;
 mod statements;
 mod strangers;

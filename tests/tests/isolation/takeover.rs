@@ -67,7 +67,7 @@ async fn taken_over(role: DatabaseRole) -> (Two, PgConnection) {
 }
 
 #[tokio::test]
-async fn nobody_who_took_a_role_over_writes_past_the_moves_whatever_tenant_they_name() {
+async fn nobody_who_took_a_role_over_writes_past_the_functions_whatever_tenant_they_name() {
     for role in SERVING {
         let (two, mut connection) = taken_over(role).await;
         let before = two.rows_of(&two.a).await;
@@ -213,7 +213,7 @@ async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_n
 }
 
 #[tokio::test]
-async fn by_no_move_was_anybody_heard_of_in_years_to_come() {
+async fn by_no_function_was_anybody_heard_of_in_years_to_come() {
     let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let mut truth = two.truth().await;
     // Whoever loses a seat to another holder, and a session that ends while its seat lives on.
@@ -317,7 +317,7 @@ async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_tab
 }
 
 #[tokio::test]
-async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_moves_and_says_no_id_and_no_time() {
+async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_functions_and_says_no_id_and_no_time() {
     let (two, mut admin) = taken_over(DatabaseRole::Admin).await;
     let unseen = "select count(*) from licenses";
     assert_eq!(told::<i64>(&mut admin, unseen, &two.a).await, 0, "nobody's, before a tenant is named");

@@ -166,7 +166,7 @@ impl Desk {
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
         let limit = |name| NamedLimit::new(name, rate, world.seats());
         let by_address = |name| ByAddress::new(limit(name), 1);
-        let (moves, records) = (world.moves.clone(), world.admin.clone());
+        let (protocol, records) = (world.protocol.clone(), world.admin.clone());
         let router = admin::router(admin::AdminService {
             records: records.clone(),
             management: world.management.clone(),
@@ -189,11 +189,11 @@ impl Desk {
             credential_guesses: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
         .merge(acquire::router(acquire::AcquireService {
-            protocol: moves.clone(),
+            protocol: protocol.clone(),
             unknown_key_limit: by_address("unknown-keys"),
         }))
-        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-        .merge(release::router((&moves).into()));
+        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: protocol.clone() }))
+        .merge(release::router((&protocol).into()));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app, _issuer: issuer }

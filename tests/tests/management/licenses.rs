@@ -82,7 +82,7 @@ async fn staff_makes_a_license_whose_key_is_shown_once_and_again_to_the_same_req
 
     let mut machine = desk.world.machine("a");
     machine.key = LicenseKey::parse(key).unwrap();
-    machine.seated(&desk.world.moves).await;
+    machine.seated(&desk.world.protocol).await;
     let read = desk.get(&path).by(&desk.person("owner")).send().await.ok(200);
     assert_eq!(read["pools"][0]["seats_used"], 1);
     let audited = desk.audited().await;
@@ -296,7 +296,7 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_for_the_time_that_was_chose
     let desk = Desk::new().await;
     let owner = desk.person("owner");
     let world = &desk.world;
-    world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.protocol).await;
     let rotate = || {
         desk.post(&own(&desk, "/rotate-key"), &json!({ "old_valid_for_in": 3600 }))
             .by(&owner)
@@ -307,12 +307,12 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_for_the_time_that_was_chose
     assert_eq!(world.count("select count(*) from license_keys").await, 2);
     let mut b = world.machine("b");
     b.key = LicenseKey::parse(first["key"].as_str().unwrap()).unwrap();
-    b.seated(&world.moves).await;
-    world.machine("c").seated(&world.moves).await;
+    b.seated(&world.protocol).await;
+    world.machine("c").seated(&world.protocol).await;
     // The copy judges by its own clock; the records' is real time and would know the old key once more.
     world.pass(std::time::Duration::from_secs(3700));
     assert!(
-        matches!(world.machine("d").acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
+        matches!(world.machine("d").acquire(&world.protocol).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
         "its time is over"
     );
 
@@ -320,12 +320,12 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_for_the_time_that_was_chose
     let second = desk.call("POST", &own(&desk, "/rotate-key")).by(&owner).send().await.ok(200);
     let restarted = b.restarted();
     assert!(
-        matches!(restarted.acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
+        matches!(restarted.acquire(&world.protocol).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
         "at once, where no time was chosen"
     );
     let mut e = world.machine("e");
     e.key = LicenseKey::parse(second["key"].as_str().unwrap()).unwrap();
-    e.seated(&world.moves).await;
+    e.seated(&world.protocol).await;
     let script = desk.api_token(desk.tenant(), &[Scope::LicensesWrite]).await;
     desk.call("POST", &own(&desk, "/rotate-key")).by(&script).send().await.ok(200);
     let audited: Vec<_> = desk.audited().await.into_iter().map(|(action, who, _)| (action, who)).collect();

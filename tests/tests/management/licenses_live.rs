@@ -38,25 +38,26 @@ async fn pool(desk: &Desk) -> Value {
 async fn grown_seats_are_there_at_once_and_fewer_drain_without_throwing_anybody_out() {
     let desk = Desk::over(World::with_seats(2).await).await;
     let world = &desk.world;
-    let mut seats = vec![world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await];
-    world.machine("c").turned_away(&world.moves).await;
+    let mut seats =
+        vec![world.machine("a").seated(&world.protocol).await, world.machine("b").seated(&world.protocol).await];
+    world.machine("c").turned_away(&world.protocol).await;
     edit(&desk, json!({ "seats": 4 })).await;
     for name in ["c", "d"] {
-        seats.push(world.machine(name).seated(&world.moves).await);
+        seats.push(world.machine(name).seated(&world.protocol).await);
     }
-    world.machine("e").turned_away(&world.moves).await;
+    world.machine("e").turned_away(&world.protocol).await;
     assert_eq!(edit(&desk, json!({ "seats": 1 })).await["seats_total"], 1);
     for seat in &seats {
-        alive(&world.moves, seat).await;
+        alive(&world.protocol, seat).await;
     }
     for held in [4, 3, 2, 1] {
         let expected = json!({ "name": "default", "seats_total": 1, "seats_used": held, "surplus": held - 1, "on_grace": 0,
             "on_grace_beyond_seats": 0 });
         assert_eq!(pool(&desk).await, expected);
-        world.machine("e").turned_away(&world.moves).await;
-        release(&world.moves, &seats.pop().unwrap()).await;
+        world.machine("e").turned_away(&world.protocol).await;
+        release(&world.protocol, &seats.pop().unwrap()).await;
     }
-    world.machine("e").seated(&world.moves).await;
+    world.machine("e").seated(&world.protocol).await;
     world.assert_no_drift().await;
 }
 
@@ -66,7 +67,7 @@ async fn a_suspension_reaches_a_hundred_live_sessions_at_their_next_heartbeat_an
     let world = &desk.world;
     let mut seats = Vec::new();
     for n in 0..100 {
-        seats.push(world.machine(&format!("m{n}")).seated(&world.moves).await);
+        seats.push(world.machine(&format!("m{n}")).seated(&world.protocol).await);
     }
     decide(&desk, "suspend").await;
     let number = world.license.pool.license.to_string();
@@ -82,7 +83,7 @@ async fn a_suspension_reaches_a_hundred_live_sessions_at_their_next_heartbeat_an
     for seat in &seats {
         heartbeat(&desk, seat).await.ok(200);
     }
-    world.machine("late").seated(&world.moves).await;
+    world.machine("late").seated(&world.protocol).await;
     world.assert_no_drift().await;
 }
 
@@ -90,7 +91,7 @@ async fn a_suspension_reaches_a_hundred_live_sessions_at_their_next_heartbeat_an
 async fn a_revoked_license_gives_no_seat_and_every_client_is_told() {
     let desk = Desk::new().await;
     let world = &desk.world;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     decide(&desk, "revoke").await;
     heartbeat(&desk, &a_seat).await.is(403, "license_revoked");
     let body = json!({ "license_key": world.license.key.reveal(), "hardware_id": "hardware-b", "attempt": uuid::Uuid::new_v4() });
@@ -101,7 +102,7 @@ async fn a_revoked_license_gives_no_seat_and_every_client_is_told() {
 async fn an_extended_term_lets_clients_go_on_and_a_shortened_one_ends() {
     let desk = Desk::new().await;
     let world = &desk.world;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     edit(&desk, json!({ "expires_at": "2001-01-01T00:00:00Z" })).await;
     heartbeat(&desk, &a_seat).await.is(403, "license_expired");
     edit(&desk, json!({ "expires_at": null })).await;
@@ -116,7 +117,7 @@ async fn an_extended_term_lets_clients_go_on_and_a_shortened_one_ends() {
 async fn features_tier_and_grace_of_an_edit_are_in_the_next_token() {
     let desk = Desk::new().await;
     let world = &desk.world;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     world.pass(Duration::from_secs(200)); // two heartbeats: its grace is earned
     let before = claims(heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap());
     let plan = json!({ "tier": "pro", "seats": 5, "features": { "render": true }, "offline_policy": "grace", "grace_hours": 24 });
@@ -141,10 +142,10 @@ async fn who_holds_a_seat_keeps_it_when_holders_are_counted_otherwise() {
     let desk = Desk::new().await;
     let world = &desk.world;
     let a = world.machine("a");
-    let a_seat = a.seated(&world.moves).await;
+    let a_seat = a.seated(&world.protocol).await;
     edit(&desk, json!({ "holder_by": "process", "processes_per_seat": 1, "hide_holders": true })).await;
-    alive(&world.moves, &a_seat).await;
-    let second = a.instance("second").seated(&world.moves).await;
+    alive(&world.protocol, &a_seat).await;
+    let second = a.instance("second").seated(&world.protocol).await;
     assert_ne!(second.granted.seat, a_seat.granted.seat, "each process has a seat of its own now");
     world.assert_no_drift().await;
 }
@@ -153,7 +154,7 @@ async fn who_holds_a_seat_keeps_it_when_holders_are_counted_otherwise() {
 async fn a_change_whose_process_died_before_redis_heard_reaches_it_with_the_same_request_again() {
     let desk = Desk::new().await;
     let world = &desk.world;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     let staff = desk.staff("vendor");
     let suspend = || desk.post(&own(&desk, "/suspend"), &json!({})).by(&staff);
     for key in [None, Some("k")] {
@@ -163,12 +164,12 @@ async fn a_change_whose_process_died_before_redis_heard_reaches_it_with_the_same
         };
         world.seat_management.steps().cut(Step::Change);
         send().await.is(500, "internal");
-        alive(&world.moves, &a_seat).await; // the copy is the old one
+        alive(&world.protocol, &a_seat).await; // the copy is the old one
         send().await.ok(200);
-        let told = beat(&world.moves, &a_seat).await;
+        let told = beat(&world.protocol, &a_seat).await;
         assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(_)), "{told:?}");
         decide(&desk, "resume").await;
-        alive(&world.moves, &a_seat).await;
+        alive(&world.protocol, &a_seat).await;
     }
 }
 
@@ -176,7 +177,7 @@ async fn a_change_whose_process_died_before_redis_heard_reaches_it_with_the_same
 async fn the_use_of_a_license_is_known_after_redis_forgot_and_unknown_while_it_is_away() {
     let mut desk = Desk::new().await;
     for name in ["a", "b"] {
-        desk.world.machine(name).seated(&desk.world.moves).await;
+        desk.world.machine(name).seated(&desk.world.protocol).await;
     }
     desk.world.flush().await;
     assert_eq!(pool(&desk).await["seats_used"], 2);

@@ -222,7 +222,7 @@ impl Promised {
         world.admin = Records::with(world.database.clone(), DatabaseRole::Admin, 4).sealing(peppers);
         world.management = Management::new(world.admin.clone());
         world.seat_management = SeatManagement::new(world.seats(), world.admin.clone());
-        world.moves = world.instance().await;
+        world.protocol = world.instance().await;
         let desk = Desk::over(world).await;
         let order: bool =
             sqlx::query_scalar("select 'a' < 'B'").fetch_one(&mut desk.world.truth().await).await.unwrap();

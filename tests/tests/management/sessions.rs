@@ -76,7 +76,7 @@ async fn a_session_is_live_then_silent_then_ending_then_ended() {
     assert!(at(&silent["lease_ends_at"]) < desk.world.clock.now());
     desk.beat(&seat).await.ok(200);
     assert_eq!(read(&desk, &seat).await["state"], "live");
-    desk.world.moves.steps().cut(Step::Release);
+    desk.world.protocol.steps().cut(Step::Release);
     let cut = desk.post("/api/v1/licenses/release", &json!({})).by(&seat.handle).send().await;
     assert!(cut.status >= 500, "{cut:?}");
     let ending = read(&desk, &seat).await;

@@ -63,7 +63,7 @@ async fn seats_are_given_and_kept_while_a_migration_waits_behind_a_long_transact
     let server = stores::own_server().await;
     let shape = Shape { database: Some(server.superuser()), ..Shape::live(5, Duration::from_secs(360)) };
     let world = Arc::new(World::shaped(shape).await);
-    let kept = world.machine("kept").seated(&world.moves).await;
+    let kept = world.machine("kept").seated(&world.protocol).await;
     let mut long = PgConnection::connect_with(&server.superuser()).await.unwrap();
     long.execute("begin; select count(*) from pools").await.unwrap();
 
@@ -74,10 +74,10 @@ async fn seats_are_given_and_kept_while_a_migration_waits_behind_a_long_transact
             let (mut rounds, mut slowest) = (0, Duration::ZERO);
             while !over.load(Ordering::SeqCst) {
                 let started = Instant::now();
-                let seat = world.machine("comes and goes").seated(&world.moves).await;
+                let seat = world.machine("comes and goes").seated(&world.protocol).await;
                 slowest = slowest.max(started.elapsed());
-                license_tests::client::release(&world.moves, &seat).await;
-                alive(&world.moves, &kept).await;
+                license_tests::client::release(&world.protocol, &seat).await;
+                alive(&world.protocol, &kept).await;
                 rounds += 1;
             }
             (rounds, slowest)

@@ -17,9 +17,9 @@ async fn after_a_restore_one_command_makes_it_safe_to_start_again() {
     let lease = Duration::from_secs(4);
     let shape = Shape { database: Some(server.superuser()), ..Shape::live(2, lease) };
     let world = World::shaped(shape).await;
-    let known = world.machine("known").seated(&world.moves).await;
+    let known = world.machine("known").seated(&world.protocol).await;
     let restored = stores::restored_at(&world.database, &server, "").await;
-    let forgotten = world.machine("forgotten").seated(&world.moves).await;
+    let forgotten = world.machine("forgotten").seated(&world.protocol).await;
     let entries: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
     assert!(entries > 0);
 
@@ -55,14 +55,14 @@ async fn after_a_restore_one_command_makes_it_safe_to_start_again() {
     assert_eq!(self::epoch(&restored).await, epoch + 1_000_000, "again does no harm");
 
     let started = Instant::now();
-    let moves = world.instance_over(&redis, restored.clone(), Clock::system()).await;
-    alive(&moves, &known).await;
-    gone(&moves, &forgotten, "unknown").await;
-    let outcome = world.machine("new").acquire(&moves).await;
+    let protocol = world.instance_over(&redis, restored.clone(), Clock::system()).await;
+    alive(&protocol, &known).await;
+    gone(&protocol, &forgotten, "unknown").await;
+    let outcome = world.machine("new").acquire(&protocol).await;
     assert!(matches!(outcome, AcquireOutcome::Refused(_)), "nobody sits down yet: {outcome:?}");
     loop {
-        alive(&moves, &known).await;
-        if let AcquireOutcome::Seat(_) = world.machine("new").acquire(&moves).await {
+        alive(&protocol, &known).await;
+        if let AcquireOutcome::Seat(_) = world.machine("new").acquire(&protocol).await {
             break;
         }
         assert!(started.elapsed() < Duration::from_secs(20), "a seat is given at last");
@@ -76,7 +76,7 @@ async fn run_on_a_live_system_by_mistake_it_costs_nobody_a_seat_and_gives_nobody
     let server = stores::own_server().await;
     let shape = Shape { database: Some(server.superuser()), ..Shape::live(2, Duration::from_secs(4)) };
     let world = World::shaped(shape).await;
-    let seated = [world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await];
+    let seated = [world.machine("a").seated(&world.protocol).await, world.machine("b").seated(&world.protocol).await];
     let (url, redis) = (server.url("postgres"), world.redis.url());
     let variables = [
         ("DATABASE_URL", url.as_str()),
@@ -94,9 +94,9 @@ async fn run_on_a_live_system_by_mistake_it_costs_nobody_a_seat_and_gives_nobody
             ended = &mut done => break ended,
             () = async {
                 for seat in &seated {
-                    alive(&world.moves, seat).await;
+                    alive(&world.protocol, seat).await;
                 }
-                let outcome = world.machine("third").acquire(&world.moves).await;
+                let outcome = world.machine("third").acquire(&world.protocol).await;
                 assert!(!matches!(outcome, AcquireOutcome::Seat(_)), "{outcome:?}");
                 rounds += 1;
             } => {}
@@ -107,9 +107,9 @@ async fn run_on_a_live_system_by_mistake_it_costs_nobody_a_seat_and_gives_nobody
     let over = Instant::now() + Duration::from_secs(8);
     while Instant::now() < over {
         for seat in &seated {
-            alive(&world.moves, seat).await;
+            alive(&world.protocol, seat).await;
         }
-        let outcome = world.machine("third").acquire(&world.moves).await;
+        let outcome = world.machine("third").acquire(&world.protocol).await;
         assert!(!matches!(outcome, AcquireOutcome::Seat(_)), "{outcome:?}");
     }
     // A copy that was made between the two steps is of an epoch before: nothing is granted by it, and a sweep replaces
@@ -126,10 +126,10 @@ async fn a_service_that_nobody_saw_gives_no_seat_while_redis_is_emptied() {
     let mut schema = SchemaConnection::connect(&server.superuser().into(), Duration::ZERO).await.unwrap();
     schema.hold_pools().await.unwrap();
     let () = redis::cmd("FLUSHALL").query_async(&mut world.redis().await).await.unwrap();
-    let early = world.machine("early").acquire_aside(&world.moves).await.unwrap();
+    let early = world.machine("early").acquire_aside(&world.protocol).await.unwrap();
     assert!(!matches!(early, Ok(AcquireOutcome::Seat(_))), "{early:?}");
     schema.after_restore(Duration::from_secs(4)).await.unwrap();
-    let later = world.machine("later").acquire(&world.moves).await;
+    let later = world.machine("later").acquire(&world.protocol).await;
     assert!(!matches!(later, AcquireOutcome::Seat(_)), "{later:?}");
 }
 
@@ -137,7 +137,7 @@ async fn a_service_that_nobody_saw_gives_no_seat_while_redis_is_emptied() {
 async fn where_somebody_reads_the_pools_redis_is_left_as_it_is_and_who_it_is_is_told() {
     let server = stores::own_server().await;
     let world = World::shaped(Shape { database: Some(server.superuser()), ..Shape::default() }).await;
-    world.machine("one").seated(&world.moves).await;
+    world.machine("one").seated(&world.protocol).await;
     let mut busy = PgConnection::connect_with(&server.superuser()).await.unwrap();
     busy.execute("begin; select count(*) from pools").await.unwrap();
     let (url, redis) = (server.url("postgres"), world.redis.url());
@@ -157,7 +157,7 @@ async fn where_somebody_reads_the_pools_redis_is_left_as_it_is_and_who_it_is_is_
 async fn one_that_was_killed_at_any_moment_is_ended_by_a_second_run() {
     let server = stores::own_server().await;
     let world = World::shaped(Shape { database: Some(server.superuser()), ..Shape::default() }).await;
-    world.machine("one").seated(&world.moves).await;
+    world.machine("one").seated(&world.protocol).await;
     let (url, redis) = (server.url("postgres"), world.redis.url());
     let variables = [("DATABASE_URL", url.as_str()), ("REDIS_URL", redis.as_str())];
     let words = ["after-restore", "--force"];
@@ -192,7 +192,7 @@ async fn epoch(database: &sqlx::postgres::PgConnectOptions) -> i64 {
 async fn a_database_without_the_schema_costs_redis_nothing() {
     let server = license_local::stores::PostgresServer::temporary().await.unwrap();
     let world = World::new().await;
-    world.machine("one").seated(&world.moves).await;
+    world.machine("one").seated(&world.protocol).await;
     let (url, redis) = (server.url("postgres"), world.redis.url());
     let said = run(&["after-restore"], &[("DATABASE_URL", &url), ("REDIS_URL", &redis)]).await.said(5);
     assert!(said.starts_with("the database has no schema"), "{said}");

@@ -137,7 +137,7 @@ async fn any_single_key_lost_under_load_costs_nobody_a_seat() {
     for key in ["h", "z", "s", "m", "n"] {
         if key == "n" {
             // It names only sessions that share a seat.
-            run.world.machine("steady-0").restarted().seated(&run.world.moves).await;
+            run.world.machine("steady-0").restarted().seated(&run.world.protocol).await;
         }
         let before = run.world.epoch().await;
         let fault = Instant::now();
@@ -178,7 +178,7 @@ async fn a_killed_postgres_costs_nobody_a_seat_and_no_heartbeat() {
     server.kill().await;
     let newcomer = world.machine("newcomer");
     for _ in 0..3 {
-        let answer = world.moves.acquire(&newcomer.request()).await;
+        let answer = world.protocol.acquire(&newcomer.request()).await;
         assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::RecordsUnavailable), "{answer:?}");
     }
     crowd.go_on(TTL + TTL / 2).await;
@@ -186,7 +186,7 @@ async fn a_killed_postgres_costs_nobody_a_seat_and_no_heartbeat() {
     server.restart().await.unwrap();
     let back = Instant::now();
     crowd.until("heartbeats go on", SOON, || steady.all_answered_since(back)).await;
-    newcomer.seated(&world.moves).await;
+    newcomer.seated(&world.protocol).await;
     crowd.go_on(TTL + world.timing.drain).await;
     crowd.stop().await;
     println!("steady {}\nlively {}", steady.tally(), lively.tally());

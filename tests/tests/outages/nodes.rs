@@ -98,14 +98,14 @@ async fn a_promoted_stale_replica_and_an_old_primary_that_still_answers_oversell
 #[tokio::test]
 async fn a_lease_extended_by_an_old_primary_within_the_drain_margin_is_waited_for_by_the_new_one() {
     let (world, replica) = two_nodes(Shape { seats: 1, ..Shape::default() }).await;
-    let a = world.machine("a").seated(&world.moves).await;
+    let a = world.machine("a").seated(&world.protocol).await;
     in_sync(&world, &replica).await;
     command::<()>(&replica, &["REPLICAOF", "NO", "ONE"]).await;
     let promoted = world.instance_at(&replica.url()).await;
     let b = world.machine("b");
     b.turned_away(&promoted).await;
     world.pass(world.timing.drain - Duration::from_millis(1));
-    alive(&world.moves, &a).await;
+    alive(&world.protocol, &a).await;
     world.pass(world.timing.ttl - world.timing.eps());
     b.turned_away(&promoted).await;
     world.pass(world.timing.eps() + Duration::from_millis(1));
@@ -137,7 +137,7 @@ async fn a_first_replica_that_attaches_changes_a_healthy_primarys_id_and_costs_n
 #[tokio::test]
 async fn a_deposed_primary_that_is_rebuilt_keeps_nothing_of_what_it_knew_before_another_was() {
     let (world, replica) = two_nodes(Shape { seats: 1, ..Shape::default() }).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    let a_seat = world.machine("a").seated(&world.protocol).await;
     in_sync(&world, &replica).await;
     let _: String = command(&replica, &["REPLICAOF", "NO", "ONE"]).await;
     let there = world.instance_at(&replica.url()).await;
@@ -145,6 +145,6 @@ async fn a_deposed_primary_that_is_rebuilt_keeps_nothing_of_what_it_knew_before_
     alive(&there, &a_seat).await; // on the new primary alone
     world.pass(Duration::from_secs(20));
     // By all the old one knows a is over. It is still reachable, and whoever asks it is sent to rebuild it.
-    world.machine("b").turned_away(&world.moves).await;
+    world.machine("b").turned_away(&world.protocol).await;
     alive(&there, &a_seat).await;
 }

@@ -24,23 +24,23 @@ async fn refused(
 ) {
     let world = World::shaped(Shape::live(1, TTL)).await;
     let mut redis = world.redis().await;
-    let seat = world.machine("a").seated(&world.moves).await;
+    let seat = world.machine("a").seated(&world.protocol).await;
     let waits = world.machine("b");
     refuse(&world, &mut redis).await;
     let until = tokio::time::Instant::now() + 2 * TTL;
     let mut answers = 0;
     while tokio::time::Instant::now() < until {
-        let answer = world.moves.heartbeat(&open(&seat), None).await;
+        let answer = world.protocol.heartbeat(&open(&seat), None).await;
         assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::SeatsUnavailable), "{answer:?}");
         answers += 1;
         // What only reads may be answered all the while, and proves nothing.
-        let _ = world.moves.validate(&waits.key, Some(&waits.hardware), None, &waits.pool).await;
+        let _ = world.protocol.validate(&waits.key, Some(&waits.hardware), None, &waits.pool).await;
         tokio::time::sleep(TTL / 10).await;
     }
     assert!(answers > 5, "it answered all the while: {answers}");
     again(&world, &mut redis).await;
-    waits.turned_away(&world.moves).await;
-    alive(&world.moves, &seat).await;
+    waits.turned_away(&world.protocol).await;
+    alive(&world.protocol, &seat).await;
 }
 
 #[tokio::test]
@@ -119,15 +119,15 @@ async fn a_redis_that_permitted_nothing_for_two_leases_costs_no_holder_its_seat(
 async fn a_redis_whose_memory_is_full_serves_holders_so_a_dead_ones_seat_comes_free_as_ever() {
     let world = World::shaped(Shape::live(1, TTL)).await;
     let mut redis = world.redis().await;
-    world.machine("dead").seated(&world.moves).await;
+    world.machine("dead").seated(&world.protocol).await;
     set(&mut redis, "maxmemory", "1").await;
     let b = world.machine("b");
     let until = tokio::time::Instant::now() + TTL + Duration::from_millis(100);
     while tokio::time::Instant::now() < until {
-        let answer = world.moves.acquire(&b.request()).await;
+        let answer = world.protocol.acquire(&b.request()).await;
         assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::SeatsUnavailable), "{answer:?}");
         tokio::time::sleep(TTL / 10).await;
     }
     set(&mut redis, "maxmemory", "0").await;
-    b.seated(&world.moves).await;
+    b.seated(&world.protocol).await;
 }

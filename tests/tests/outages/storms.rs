@@ -34,8 +34,8 @@ async fn a_hundred_heartbeats_on_a_cold_pool_cost_at_most_one_epoch_for_each_ins
     world.flush().await;
     let mut beats = JoinSet::new();
     for (n, seat) in seats.into_iter().enumerate() {
-        let moves = instances[n % 3].clone();
-        beats.spawn(async move { alive(&moves, &seat).await });
+        let protocol = instances[n % 3].clone();
+        beats.spawn(async move { alive(&protocol, &seat).await });
     }
     beats.join_all().await;
     let bumps = world.epoch().await - before;

@@ -142,7 +142,7 @@ const FAIL: &str = "
       for each row execute function fail()";
 
 #[tokio::test]
-async fn a_move_whose_commit_fails_is_not_answered_as_if_it_were_done() {
+async fn an_operation_whose_commit_fails_is_not_answered_as_if_it_were_done() {
     let book = Book::open().await;
     let [released, gone] = [book.granted(0, 1, 1).await, book.granted(1, 2, 2).await];
     let new = book.decided(2, 3, 3).await;

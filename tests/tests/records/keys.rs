@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// Sizes of the pool.
 const SEATS: [i64; 3] = [5, 10_000, 100_000];
-/// Rows and index entries a move may look at: three for each of its statements, of which the longest has a dozen.
+/// Rows and index entries an operation may look at: three for each of its statements, of which the longest has a dozen.
 const LOOKED_AT: i64 = 40;
 
 /// Every second seat but the first four is held, each by a session; `$ENDED` sessions of them have ended.
@@ -48,7 +48,7 @@ const STATISTICS: [(&str, &str, &str); 4] = [
 /// The connection keeps the plans that it made then.
 const PLANNED_EARLY: &str = "planned when nobody had ever sat down";
 
-struct Moves<'a> {
+struct MeasuredOperations<'a> {
     book: &'a Book,
     service: Records,
     plans: Plans,
@@ -56,8 +56,8 @@ struct Moves<'a> {
     found: Vec<(&'static str, i64, i64)>,
 }
 
-impl Moves<'_> {
-    /// Runs a move and keeps what its statements read; more than a handful is shown.
+impl MeasuredOperations<'_> {
+    /// Runs an operation and keeps what its statements read; more than a handful is shown.
     async fn run<T>(&mut self, name: &'static str, future: impl Future<Output = T>) -> T {
         self.plans.take();
         let answer = future.await;
@@ -98,7 +98,7 @@ impl Moves<'_> {
         assert!(ended.unwrap().done.is_some(), "{name}");
     }
 
-    /// Every move once, with two holders of its own.
+    /// Every operation once, with two holders of its own.
     async fn round(&mut self, epoch: u64) {
         let draw = || Holder(Uuid::new_v4().into_bytes());
         let first = self.grant("a new holder", 0, draw()).await;
@@ -131,7 +131,7 @@ impl Moves<'_> {
 }
 
 #[tokio::test]
-async fn a_move_reads_a_handful_of_rows_however_large_the_pool_and_whatever_postgresql_knows_of_it() {
+async fn an_operation_reads_a_handful_of_rows_however_large_the_pool_and_whatever_postgresql_knows_of_it() {
     let mut failures = String::new();
     let mut least: Vec<(&str, i64, i64)> = Vec::new();
     for seats in SEATS {
@@ -153,24 +153,24 @@ async fn a_move_reads_a_handful_of_rows_however_large_the_pool_and_whatever_post
             // One connection: its plans are made once, for any values.
             let service = Records::with(book.database.clone(), DatabaseRole::Service, 1);
             let epoch = book.epoch().await;
-            let mut moves = Moves { book: &book, service, plans, seq: 1, found: Vec::new() };
+            let mut operations = MeasuredOperations { book: &book, service, plans, seq: 1, found: Vec::new() };
             if known == PLANNED_EARLY {
-                moves.round(epoch).await;
-                moves.found.clear();
+                operations.round(epoch).await;
+                operations.found.clear();
             }
             let data = DATA.replace("$SEATS", &seats.to_string()).replace("$ENDED", &ended.to_string());
             for sql in [before, &data, after].into_iter().filter(|sql| !sql.is_empty()) {
                 truth.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
             }
             for _ in 0..8 {
-                moves.round(epoch).await;
+                operations.round(epoch).await;
             }
             let most = |name: &str| {
-                let of = || moves.found.iter().filter(|(n, ..)| *n == name);
+                let of = || operations.found.iter().filter(|(n, ..)| *n == name);
                 (of().map(|(_, rows, _)| *rows).max().unwrap(), of().map(|(.., blocks)| *blocks).max().unwrap())
             };
             let mut names: Vec<&str> = Vec::new();
-            moves.found.iter().for_each(|(name, ..)| {
+            operations.found.iter().for_each(|(name, ..)| {
                 if !names.contains(name) {
                     names.push(name)
                 }

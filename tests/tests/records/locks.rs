@@ -26,7 +26,7 @@ async fn whoever_raises_an_epoch_waits_for_the_grants_under_way_and_not_for_thos
     let (rounds, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut loops = tokio::task::JoinSet::new();
     for seat in 0..SHARING {
-        // A short move and a commit that takes two milliseconds.
+        // A short operation and a commit that takes two milliseconds.
         let sql = format!(
             "begin; select * from resolve_session('{}', '{}', {seat}, gen_random_uuid(), 1); select pg_sleep(0.002); commit",
             license.tenant, license.pool_id.0

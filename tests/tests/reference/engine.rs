@@ -47,7 +47,7 @@ impl Engine {
         // Ahead of the real clock, by which the records judge keys.
         world.pass(Duration::from_secs(86_400));
         Self {
-            instances: [world.moves.clone(), world.instance().await],
+            instances: [world.protocol.clone(), world.instance().await],
             truth: PgConnection::connect_with(&world.database).await.unwrap(),
             redis: world.redis().await,
             keys: Vec::new(),

@@ -185,9 +185,9 @@ async fn live_stays_200_and_ready_names_the_store_that_is_away() {
             }
         }
     };
-    let moves = |seats, records| ["acquire", "heartbeat", "release"].map(|service| (service, seats, records));
+    let operations = |seats, records| ["acquire", "heartbeat", "release"].map(|service| (service, seats, records));
     let all = |seats, records| {
-        let [a, h, r] = moves(seats, records);
+        let [a, h, r] = operations(seats, records);
         [a, h, r, ("register", "none", records)]
     };
     said(all("ok", "ok")).await;

@@ -166,7 +166,7 @@ impl Site {
         format!("{input}.{}", keys::b64(keys::rs256(keys::root_pair(), input.as_bytes())))
     }
 
-    /// Every row the moves write, as text: what is equal before and after was not touched.
+    /// Every row that the operations write, as text: what is equal before and after was not touched.
     pub(crate) async fn written(&self) -> String {
         let mut truth = PgConnection::connect_with(&self.postgres.superuser()).await.unwrap();
         let all = "select string_agg(line, e'\n' order by line) from (

@@ -1,5 +1,5 @@
-//! The moves under way. Each is a small machine between atomic steps: a script on Redis, a function in PostgreSQL, an
-//! answer that arrives.
+//! The operations under way. Each is a small machine between atomic steps: a script on Redis, a function in PostgreSQL,
+//! an answer that arrives.
 //!
 //! Between two steps anything may happen to it: it waits for ever, dies, or runs twice. After `core/src/protocol/`.
 
@@ -20,7 +20,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A move under way.
+/// An operation under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Call {
     /// What is asked.
@@ -37,7 +37,7 @@ pub struct Call {
 
 /// What a call asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the moves of the protocol")]
+#[expect(missing_docs, reason = "the operations of the protocol")]
 pub enum Asks {
     Acquire(From),
     Heartbeat(From, Handle),
@@ -53,7 +53,7 @@ pub enum Asks {
 pub enum Step {
     /// The reaper reads which pools there are.
     Look,
-    /// The move's own script.
+    /// The operation's own script.
     Script,
     /// NONCE, the first step of a rebuild.
     Nonce,

@@ -58,7 +58,7 @@ fn crossed(two: &Two) -> License {
 }
 
 #[tokio::test]
-async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothing_of_the_other() {
+async fn a_seat_operation_with_one_tenant_and_anothers_pool_or_session_changes_nothing_of_the_other() {
     let (two, session_of_b) = seated().await;
     let before = two.rows_of(&two.b).await;
     let service = two.records(DatabaseRole::Service);
@@ -100,7 +100,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
 }
 
 #[tokio::test]
-async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothing_and_changes_nothing() {
+async fn an_admins_operation_with_one_tenant_and_anothers_pool_or_license_finds_nothing_and_changes_nothing() {
     let (two, session_of_b) = seated().await;
     let before = two.rows_of(&two.b).await;
     let admin = two.records(DatabaseRole::Admin);
@@ -199,7 +199,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
 }
 
 #[tokio::test]
-async fn a_role_calls_only_the_moves_of_its_own_functions() {
+async fn a_role_calls_only_the_functions_of_its_own_operations() {
     let two = two().await;
     let denied = |e: license_core::Error| {
         let text = license_core::error::chain(&e).to_string();
