@@ -1,5 +1,5 @@
-//! A service without any room: the bootstrap, health, the layers and one handler that does nothing. `./dev bench` measures the functions
-//! against it.
+//! A service without any module of `core`: the bootstrap, health, the layers and one handler that does nothing.
+//! `./dev bench` measures the services against it.
 
 use license_functions::edge::serve::{Service, run};
 

@@ -19,53 +19,63 @@ use std::{
 };
 
 /// What may be used where: names below `crate` and `license_core`, and packages. Everything else is an outward arrow.
-struct Room {
+struct CoreModule {
     folder: &'static str,
     /// The name the folder's own modules have below `crate`.
     own: &'static str,
-    /// Besides [`COMMON`], which every room but the domain may use.
-    rooms: &'static [&'static str],
+    /// Besides [`COMMON`], which every module but the domain may use.
+    modules: &'static [&'static str],
     packages: &'static [&'static str],
 }
 
-/// Every room of core may speak of errors and the clock.
+/// Every module of core may speak of errors and the clock.
 const COMMON: &[&str] = &["domain", "clock", "error", "Clock", "Error", "Result", "ProblemCode"];
 /// No way to the outside in any of these.
 const PLAIN: &[&str] = &["aws_lc_rs", "base64", "serde", "serde_json", "thiserror", "time", "uuid", "tracing"];
 
-const CORE: &[Room] = &[
-    Room {
+const CORE: &[CoreModule] = &[
+    CoreModule {
         folder: "core/src/domain",
         own: "domain",
-        rooms: &["ProblemCode", "Error", "Result"],
+        modules: &["ProblemCode", "Error", "Result"],
         // Tables, compiled in, and what reads them.
         packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna"],
     },
-    Room { folder: "core/src/access_token", own: "access_token", rooms: &[], packages: &["reqwest", "tokio"] },
-    Room { folder: "core/src/seat_store", own: "seat_store", rooms: &["access_token"], packages: &["redis", "tokio"] },
-    Room {
+    CoreModule { folder: "core/src/access_token", own: "access_token", modules: &[], packages: &["reqwest", "tokio"] },
+    CoreModule {
+        folder: "core/src/seat_store",
+        own: "seat_store",
+        modules: &["access_token"],
+        packages: &["redis", "tokio"],
+    },
+    CoreModule {
         folder: "core/src/records",
         own: "records",
-        rooms: &["access_token", "refusal"],
+        modules: &["access_token", "refusal"],
         packages: &["sqlx", "tokio"],
     },
-    Room {
+    CoreModule {
         folder: "core/src/signer",
         own: "signer",
-        rooms: &["access_token"],
+        modules: &["access_token"],
         packages: &["reqwest", "tokio", "crc32c"],
     },
-    Room { folder: "core/src/identity", own: "identity", rooms: &[], packages: &["reqwest", "tokio", "jsonwebtoken"] },
-    Room {
+    CoreModule {
+        folder: "core/src/identity",
+        own: "identity",
+        modules: &[],
+        packages: &["reqwest", "tokio", "jsonwebtoken"],
+    },
+    CoreModule {
         folder: "core/src/protocol",
         own: "protocol",
-        rooms: &["seat_store", "records", "signer", "steps"],
+        modules: &["seat_store", "records", "signer", "steps"],
         packages: &["tokio"],
     },
-    Room {
+    CoreModule {
         folder: "core/src/management",
         own: "management",
-        rooms: &["seat_store", "records", "protocol", "refusal", "steps"],
+        modules: &["seat_store", "records", "protocol", "refusal", "steps"],
         packages: &["tokio"],
     },
 ];
@@ -172,23 +182,23 @@ fn declared(manifest: &str, section: &str) -> Vec<String> {
     names
 }
 
-/// What a file uses that its room may not.
-fn outward(room: &Room, name: &str, text: &str, known: &[String]) -> Vec<String> {
+/// What a file uses that its module may not.
+fn outward(module: &CoreModule, name: &str, text: &str, known: &[String]) -> Vec<String> {
     let code = code(text);
     let mut used = below(&code, "crate");
-    // From a room's mod.rs `super` is the crate; deeper files that climb out are read the same way.
-    let depth = name[room.folder.len()..].matches('/').count() - usize::from(name.ends_with("/mod.rs"));
+    // From a module's mod.rs `super` is the crate; deeper files that climb out are read the same way.
+    let depth = name[module.folder.len()..].matches('/').count() - usize::from(name.ends_with("/mod.rs"));
     used.extend(below(&code, &vec!["super"; depth + 1].join("::")));
-    let common = if room.own == "domain" { &[] } else { COMMON };
-    let fits = |name: &String| name == room.own || [room.rooms, common].concat().contains(&name.as_str());
+    let common = if module.own == "domain" { &[] } else { COMMON };
+    let fits = |name: &String| name == module.own || [module.modules, common].concat().contains(&name.as_str());
     let mut wrong: Vec<String> = used.into_iter().filter(|n| !fits(n)).map(|n| format!("{name} uses {n}")).collect();
-    if room.own == "management" {
+    if module.own == "management" {
         // Of the protocol only what repairs a copy, and until when: no operation of a client.
         let parts = below(&code, "protocol").into_iter().chain(below(&code, "crate::protocol"));
         let operations = parts.filter(|part| !["deadline", "rebuild"].contains(&part.as_str()));
         wrong.extend(operations.map(|part| format!("{name} uses protocol::{part}")));
     }
-    let fits = |package: &String| PLAIN.contains(&package.as_str()) || room.packages.contains(&package.as_str());
+    let fits = |package: &String| PLAIN.contains(&package.as_str()) || module.packages.contains(&package.as_str());
     wrong.extend(packages(&code, known).into_iter().filter(|p| !fits(p)).map(|p| format!("{name} uses {p}")));
     wrong
 }
@@ -197,12 +207,12 @@ fn outward(room: &Room, name: &str, text: &str, known: &[String]) -> Vec<String>
 fn core_has_no_outward_arrow() {
     let known = declared("Cargo.toml", "workspace.dependencies");
     let mut wrong = Vec::new();
-    for room in CORE {
-        for (name, text) in files(room.folder, &["rs"]) {
-            wrong.extend(outward(room, &name, &text, &known));
+    for module in CORE {
+        for (name, text) in files(module.folder, &["rs"]) {
+            wrong.extend(outward(module, &name, &text, &known));
         }
     }
-    // The floor: what every room stands on, and what stands on no room but the words.
+    // The floor: what every module stands on, and what stands on no module but the words.
     for file in [
         "core/src/error.rs",
         "core/src/clock.rs",
@@ -222,8 +232,8 @@ fn core_has_no_outward_arrow() {
 #[test]
 fn an_outward_arrow_is_seen_however_it_is_spelled() {
     let known = declared("Cargo.toml", "workspace.dependencies");
-    let records = CORE.iter().find(|room| room.own == "records").unwrap();
-    let management = CORE.iter().find(|room| room.own == "management").unwrap();
+    let records = CORE.iter().find(|module| module.own == "records").unwrap();
+    let management = CORE.iter().find(|module| module.own == "management").unwrap();
     let domain = &CORE[0];
     let cases = [
         (records, "core/src/records/x.rs", "use crate::management::Management;"),
@@ -255,8 +265,8 @@ fn an_outward_arrow_is_seen_however_it_is_spelled() {
         (domain, "core/src/domain/x.rs", "async fn f() { tokio::time::sleep(d).await }"),
         (domain, "core/src/domain/x.rs", "fn f(p: &sqlx::PgPool) {}"),
     ];
-    for (room, name, text) in cases {
-        assert_eq!(outward(room, name, text, &known).len(), 1, "{text}");
+    for (module, name, text) in cases {
+        assert_eq!(outward(module, name, text, &known).len(), 1, "{text}");
     }
     let inward = "//! See crate::protocol.\nuse crate::{Error, domain::id::PoolId};\nuse super::connect::Records;\nuse sqlx::Row;\nlet s = \"redis::x\";";
     assert_eq!(outward(records, "core/src/records/x.rs", inward, &known), Vec::<String>::new());

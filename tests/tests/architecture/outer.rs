@@ -4,7 +4,7 @@
 use crate::{below, code, declared, files, packages};
 
 /// A module, and what it may use. What a list lacks is an outward arrow.
-struct OuterRoom {
+struct OuterModule {
     /// A folder or files, from the root of the repository.
     paths: &'static [&'static str],
     /// Names below `crate`.
@@ -38,16 +38,16 @@ const OUTSIDE: [&str; 14] = [
     "tower_http",
 ];
 
-const ROOMS: [OuterRoom; 20] = [
+const OUTER_MODULES: [OuterModule; 20] = [
     // What every service shares knows none of them, and nothing of what people may do.
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/edge"],
         own: &["edge"],
         core: &["identity", "protocol", "records", "seat_store", "signer"],
         others: &["TopicNames"],
         packages: &["axum", "hyper", "hyper_util", "rustix", "tokio", "tower", "tower_http"],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/wiring.rs"],
         own: &["edge"],
         core: &["access_token", "protocol", "records", "seat_store", "signer"],
@@ -55,7 +55,7 @@ const ROOMS: [OuterRoom; 20] = [
         packages: &[],
     },
     // The management API changes nothing but by `management`, and never asks Redis itself.
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/admin"],
         own: &["edge", "refusals", "wiring", "admin"],
         core: &["identity", "management", "records"],
@@ -63,28 +63,28 @@ const ROOMS: [OuterRoom; 20] = [
         packages: &["axum"],
     },
     // It is made of what handlers say of themselves, and runs none of them.
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/document"],
         own: &["SERVICES", "admin", "answer", "edge", "services"],
         core: &[],
         others: &[],
         packages: &[],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/migrate"],
         own: &["edge", "wiring"],
         core: &["access_token", "records", "seat_store"],
         others: &[],
         packages: &["tokio"],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/acquire", "functions/src/heartbeat.rs", "functions/src/release.rs"],
         own: &["answer", "edge", "heartbeat", "wiring"],
         core: &["protocol", "records", "seat_store"],
         others: &[],
         packages: &["axum"],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/register.rs"],
         own: &["admin", "edge", "wiring"],
         core: &["identity", "management", "records", "refusal"],
@@ -92,22 +92,28 @@ const ROOMS: [OuterRoom; 20] = [
         packages: &["axum"],
     },
     // The one service that publishes.
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/reaper.rs"],
         own: &["edge", "services", "wiring"],
         core: &["identity", "protocol", "records"],
         others: &["Message", "Publisher", "Topic", "cloud", "push", "rest"],
         packages: &["axum"],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["functions/src/answer.rs"],
         own: &["edge"],
         core: &["protocol", "seat_store"],
         others: &[],
         packages: &[],
     },
-    OuterRoom { paths: &["functions/src/refusals.rs"], own: &["edge"], core: &["refusal"], others: &[], packages: &[] },
-    OuterRoom {
+    OuterModule {
+        paths: &["functions/src/refusals.rs"],
+        own: &["edge"],
+        core: &["refusal"],
+        others: &[],
+        packages: &[],
+    },
+    OuterModule {
         paths: &["functions/src/services.rs"],
         own: &["edge", "SERVICES"],
         core: &["records"],
@@ -115,31 +121,37 @@ const ROOMS: [OuterRoom; 20] = [
         packages: &[],
     },
     // Messages are words; who publishes them and who takes them does not know each other.
-    OuterRoom {
+    OuterModule {
         paths: &["pubsub/src/message.rs", "pubsub/src/publisher.rs"],
         own: &["Message", "Topic"],
         core: &[],
         others: &[],
         packages: &[],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["pubsub/src/cloud.rs", "pubsub/src/rest.rs"],
         own: &["Message", "PublishError", "PublishFuture", "Publisher", "Topic", "TopicNames"],
         core: &[],
         others: &[],
         packages: &["google_cloud_auth", "google_cloud_gax", "google_cloud_pubsub", "reqwest", "tokio"],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["pubsub/src/bus.rs"],
         own: &["Message", "PublishError", "PublishFuture", "Publisher", "Topic", "push"],
         core: &[],
         others: &[],
         packages: &["reqwest", "tokio"],
     },
-    OuterRoom { paths: &["pubsub/src/envelope.rs"], own: &["Message", "Topic"], core: &[], others: &[], packages: &[] },
-    OuterRoom { paths: &["pubsub/src/push.rs"], own: &["envelope"], core: &["identity"], others: &[], packages: &[] },
+    OuterModule {
+        paths: &["pubsub/src/envelope.rs"],
+        own: &["Message", "Topic"],
+        core: &[],
+        others: &[],
+        packages: &[],
+    },
+    OuterModule { paths: &["pubsub/src/push.rs"], own: &["envelope"], core: &["identity"], others: &[], packages: &[] },
     // Child processes and their folders: they know nothing of licenses.
-    OuterRoom {
+    OuterModule {
         paths: &["local/src/stores", "local/src/supervise.rs"],
         own: &["stores"],
         core: &[],
@@ -147,14 +159,14 @@ const ROOMS: [OuterRoom; 20] = [
         packages: &["redis", "rustix", "sqlx", "tokio"],
     },
     // The demo license is made as people make one. Nothing else here changes records.
-    OuterRoom {
+    OuterModule {
         paths: &["local/src/demo.rs"],
         own: &["data", "issuer", "secrets", "stores"],
         core: &["management", "records", "refusal"],
         others: &["edge"],
         packages: &["sqlx"],
     },
-    OuterRoom {
+    OuterModule {
         paths: &["local/src/issuer.rs", "local/src/guard.rs", "local/src/scheduler.rs", "local/src/bus.rs"],
         own: &["secrets"],
         core: &[],
@@ -162,7 +174,7 @@ const ROOMS: [OuterRoom; 20] = [
         packages: &["axum", "tokio"],
     },
     // The services are reached by their table, and core by what starts or replaces something: no rule is here.
-    OuterRoom {
+    OuterModule {
         paths: &[
             "local/src/data.rs",
             "local/src/endpoints.rs",
@@ -198,34 +210,34 @@ const ROOMS: [OuterRoom; 20] = [
 ];
 
 /// What a file uses that its module may not. Unit tests are left out.
-fn outward(room: &OuterRoom, name: &str, text: &str, known: &[String]) -> Vec<String> {
+fn outward(module: &OuterModule, name: &str, text: &str, known: &[String]) -> Vec<String> {
     let code = code(text.split("#[cfg(test)]\nmod tests {").next().unwrap());
     let mut wrong = Vec::new();
     let lists = [
-        ("crate", room.own.to_vec()),
-        ("license_core", [room.core, &COMMON[..]].concat()),
-        ("license_pubsub", room.others.to_vec()),
-        ("license_functions", room.others.to_vec()),
+        ("crate", module.own.to_vec()),
+        ("license_core", [module.core, &COMMON[..]].concat()),
+        ("license_pubsub", module.others.to_vec()),
+        ("license_functions", module.others.to_vec()),
     ];
     for (root, allowed) in lists {
         let used = below(&code, root).into_iter().filter(|used| !allowed.contains(&used.as_str()));
         wrong.extend(used.map(|used| format!("{name} uses {root}::{used}")));
     }
     let outside = packages(&code, known).into_iter().filter(|package| OUTSIDE.contains(&package.as_str()));
-    let outside = outside.filter(|package| !room.packages.contains(&package.as_str()));
+    let outside = outside.filter(|package| !module.packages.contains(&package.as_str()));
     wrong.extend(outside.map(|package| format!("{name} uses {package}")));
     wrong
 }
 
-/// Whether a file is production code of one of the packages, and neither their root nor a `main`.
-fn has_a_room(name: &str) -> bool {
+/// Whether a file must have a row above: production code of one of the packages, and neither their root nor a `main`.
+fn needs_a_row(name: &str) -> bool {
     let is_root = ["lib.rs", "main.rs"].iter().any(|root| name.ends_with(&format!("src/{root}")));
     !is_root && !name.contains("/tests/") && !name.ends_with("/tests.rs") && !name.starts_with("functions/src/bin/")
 }
 
-fn room_of(name: &str) -> Option<&'static OuterRoom> {
+fn module_of(name: &str) -> Option<&'static OuterModule> {
     let is_below = |path: &&str| name == *path || name.starts_with(&format!("{path}/"));
-    ROOMS.iter().find(|room| room.paths.iter().any(is_below))
+    OUTER_MODULES.iter().find(|module| module.paths.iter().any(is_below))
 }
 
 #[test]
@@ -233,9 +245,9 @@ fn functions_local_and_pubsub_have_no_outward_arrow() {
     let known = declared("Cargo.toml", "workspace.dependencies");
     let mut wrong = Vec::new();
     for folder in ["functions/src", "local/src", "pubsub/src"] {
-        for (name, text) in files(folder, &["rs"]).into_iter().filter(|(name, _)| has_a_room(name)) {
-            match room_of(&name) {
-                Some(room) => wrong.extend(outward(room, &name, &text, &known)),
+        for (name, text) in files(folder, &["rs"]).into_iter().filter(|(name, _)| needs_a_row(name)) {
+            match module_of(&name) {
+                Some(module) => wrong.extend(outward(module, &name, &text, &known)),
                 None => wrong.push(format!("{name} has no row here")),
             }
         }
@@ -277,12 +289,12 @@ fn an_outward_arrow_of_each_outer_module_is_seen() {
         ("local/src/options.rs", "use redis::Client;"),
     ];
     for (name, text) in cases {
-        let room = room_of(name).unwrap_or_else(|| panic!("{name} has a row"));
-        assert_eq!(outward(room, name, text, &known).len(), 1, "{name}: {text}");
+        let module = module_of(name).unwrap_or_else(|| panic!("{name} has a row"));
+        assert_eq!(outward(module, name, text, &known).len(), 1, "{name}: {text}");
     }
-    for room in &ROOMS {
-        let tried = cases.iter().any(|(name, _)| room_of(name).is_some_and(|found| std::ptr::eq(found, room)));
-        assert!(tried, "no arrow of {:?} was ever seen", room.paths);
+    for module in &OUTER_MODULES {
+        let tried = cases.iter().any(|(name, _)| module_of(name).is_some_and(|found| std::ptr::eq(found, module)));
+        assert!(tried, "no arrow of {:?} was ever seen", module.paths);
     }
-    assert!(room_of("functions/src/billing.rs").is_none(), "a new file needs a row");
+    assert!(module_of("functions/src/billing.rs").is_none(), "a new file needs a row");
 }

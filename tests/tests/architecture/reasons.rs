@@ -4,8 +4,8 @@
 use crate::files;
 use regex::Regex;
 
-/// Texts in the place of reasons: sentences for clients in the rooms of records and management, and texts in the reasons
-/// for which changes and terms are refused.
+/// Texts in the place of reasons: sentences for clients in the modules of records and management, and texts in the
+/// reasons for which changes and terms are refused.
 fn texts_as_reasons(name: &str, text: &str) -> Vec<String> {
     let sentence = Regex::new(r#"\b(?:InvalidText|Err|ok_or)\("(?:must|is|cannot|needs)\b"#).unwrap();
     let reason = Regex::new(r"^ +[A-Z][A-Za-z]+\(.*\b(?:str|String)\b.*\),$|^pub type \w+ = \(.*str").unwrap();

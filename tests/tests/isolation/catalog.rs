@@ -58,7 +58,7 @@ const PROMISES: &[(&str, &str)] = &[
            and p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.with_check = 'false')",
     ),
     (
-        "there are the tables of the four rooms and the list of migrations, and nothing else one can select from",
+        "there are the tables of the four schemas and the list of migrations, and nothing else one can select from",
         "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))

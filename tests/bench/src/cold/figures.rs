@@ -23,7 +23,7 @@ pub(super) struct Function {
 }
 
 pub(super) struct Limits {
-    /// The same bootstrap without any room.
+    /// The same bootstrap without any module of `core`.
     pub(super) empty: Function,
     pub(super) spawn: Spread,
     pub(super) fsync: Spread,
