@@ -287,8 +287,8 @@ async fn join(
     let joining = JoinRequest { secret, person: it.person, from: it.from, request_id: request_id() };
     let hash = joining.secret.hash();
     let ask = async {
-        // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records
-        // at all.
+        // A token that is void for who invited opens nothing there. Asked only where the limit leaves a token to ask the
+        // records at all.
         in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
         match service.management.join(&joining).await {
             Ok(joined) => Ok(Some(joined)),

@@ -71,7 +71,7 @@ async fn a_class_of_forty_starts_all_it_may_at_once_behind_one_address_and_again
 }
 
 #[tokio::test]
-async fn a_full_pool_refuses_honestly_and_its_machines_lose_no_turn_by_it() {
+async fn a_full_pool_refuses_honestly_and_its_machines_lose_no_token_by_it() {
     let (world, protocol) = of(2, 3, BOTH).await;
     let seat = world.machine("a").seated(&protocol).await;
     world.machine("b").seated(&protocol).await;
@@ -117,7 +117,7 @@ async fn who_takes_seats_under_ever_new_names_is_refused_and_who_holds_a_seat_is
 }
 
 #[tokio::test]
-async fn the_turns_are_the_licenses_own_and_nobody_elses() {
+async fn the_tokens_are_the_licenses_own_and_nobody_elses() {
     let (world, protocol) = of(1, 1, LICENSE).await;
     for n in 0..3 {
         pass_through(&world, &protocol, &format!("name-{n}")).await;

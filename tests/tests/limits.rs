@@ -258,7 +258,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
     let machine = world.machine("a");
     let first = machine.seated(&protocol).await;
     for _ in 0..10 {
-        assert!(machine.seated(&protocol).await.renewed, "a retry takes no turn");
+        assert!(machine.seated(&protocol).await.renewed, "a retry takes no token");
     }
     for _ in 0..10 {
         world.machine("b").turned_away(&protocol).await; // the next assertions show that it was not counted
@@ -307,11 +307,11 @@ async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_ke
     let world = World::new().await;
     let protocol = world.instance_limited(PoolRates { heartbeat: Some(RATE), ..PoolRates::default() }).await;
     let (fast, slow) = (world.machine("fast").seated(&protocol).await, world.machine("slow").seated(&protocol).await);
-    let turns = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
+    let tokens_taken = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
     for _ in 0..20 {
         world.pass(Duration::from_secs(10));
         alive(&protocol, &slow).await;
-        assert_eq!(turns().await, 0);
+        assert_eq!(tokens_taken().await, 0);
     }
     alive(&protocol, &fast).await;
     for _ in 0..3 {
@@ -319,7 +319,7 @@ async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_ke
     }
     let limited = beat(&protocol, &fast).await;
     assert!(matches!(limited, heartbeat::HeartbeatOutcome::Limited(10_000)), "{limited:?}");
-    assert_eq!(turns().await, 1);
+    assert_eq!(tokens_taken().await, 1);
     alive(&protocol, &slow).await;
     // The lease was raised by the last good heartbeat: nothing is lost by waiting.
     world.pass(world.timing.ttl - Duration::from_millis(1));

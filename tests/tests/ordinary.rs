@@ -181,7 +181,7 @@ async fn a_seat_given_back_while_a_rebuilder_died_is_free_at_once() {
     world.flush().await;
     dying.steps().cut(Step::RebuildPool); // the epoch is bumped, Redis is cold
     world.machine("b").acquire_aside(&dying).await.unwrap().unwrap_err();
-    world.pass(Duration::from_secs(3)); // its turn is over
+    world.pass(Duration::from_secs(3)); // its rebuild lock is over
     goes_on.send(()).unwrap();
     released.await.unwrap().unwrap();
     world.machine("b").seated(&world.protocol).await;

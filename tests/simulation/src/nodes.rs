@@ -225,7 +225,7 @@ impl Pair {
     }
 
     /// For how long nobody may take the rebuild of the pool over from an instance that began it: that one may have died.
-    pub async fn rebuilders_turn(&mut self) -> Duration {
+    pub async fn rebuild_lock_left(&mut self) -> Duration {
         let primary = &self.world.redis;
         let lock: Option<String> = command(primary, &["GET", &self.world.key("c")]).await;
         // nonce|replication id|until|seen (core/src/seat_store/rebuild_lock.lua)

@@ -239,7 +239,7 @@ impl Run {
         self.resumed().await;
         while self.aside.join_next().await.is_some() {}
         // A rebuilder that died is a fault too, and it is over when another instance may take its rebuild over.
-        tokio::time::sleep(pair.rebuilders_turn().await).await;
+        tokio::time::sleep(pair.rebuild_lock_left().await).await;
         broken.extend(self.served(&pair.world).await);
         self.outlast(&pair.world).await;
         check::settle(&pair.world).await;

@@ -168,7 +168,7 @@ async fn a_secret_whose_judgement_takes_long_holds_no_other_up_for_long() {
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_asked_take_nobodys_turn() {
+async fn records_that_cannot_be_asked_take_nobodys_token() {
     let world = World::new().await;
     let guesses = GuessMemory::new(world.seats(), world.clock.clone());
     let guesser = SecretGuesser { limit: "unknown-keys", subject: OFFICE[0].into(), rate: RATE };
@@ -184,7 +184,7 @@ async fn records_that_cannot_be_asked_take_nobodys_turn() {
 }
 
 #[tokio::test]
-async fn good_keys_beside_a_guesser_take_no_turn_and_wait_for_one_at_most_where_nobody_here_knows_them() {
+async fn good_keys_beside_a_guesser_take_no_token_and_wait_for_one_at_most_where_nobody_here_knows_them() {
     let desk = desk().await;
     let mine = desk.world.license.key.clone();
     let (theirs, third) = (desk.other("other").await.key, desk.other("third").await.key);
@@ -213,7 +213,7 @@ async fn good_keys_beside_a_guesser_take_no_turn_and_wait_for_one_at_most_where_
         .unwrap();
     assert_eq!(lost, 1);
     with_key(&desk, "acquire", &used.key, from).send().await.ok(201);
-    // One that nobody has seen yet waits for a turn, which it then does not take.
+    // One that nobody has seen yet waits for a token, which it then does not take.
     let fresh = desk.other("fresh").await.key;
     with_key(&desk, "acquire", &fresh, from).send().await.is(429, "rate_limited");
     with_key(&desk, "acquire", &fresh, "192.0.2.1").send().await.ok(201);
@@ -225,7 +225,7 @@ async fn good_keys_beside_a_guesser_take_no_turn_and_wait_for_one_at_most_where_
 }
 
 #[tokio::test]
-async fn a_key_that_is_repeated_for_ever_takes_a_turn_every_ten_minutes_and_is_asked_about_twice_a_minute() {
+async fn a_key_that_is_repeated_for_ever_takes_a_token_every_ten_minutes_and_is_asked_about_twice_a_minute() {
     let desk = desk().await;
     let plans = Plans::of(&desk.world.database).await;
     let old = LicenseKey::draw(desk.world.license.key.number());
@@ -242,7 +242,7 @@ async fn a_key_that_is_repeated_for_ever_takes_a_turn_every_ten_minutes_and_is_a
             .await
             .is(401, "license_key_invalid");
     }
-    // After ten minutes it needs a turn like any other, although it was never forgotten.
+    // After ten minutes it needs a token like any other, although it was never forgotten.
     for _ in 0..12 {
         desk.world.pass(Duration::from_secs(9));
         for _ in 0..3 {

@@ -81,7 +81,7 @@ async fn an_address_registers_so_often_and_no_more_and_its_proxies_are_not_count
 #[tokio::test]
 async fn who_tries_keys_is_not_told_any_more_and_a_good_key_from_there_works_on() {
     let desk = desk().await;
-    // In use; one that nobody here has seen yet waits for a turn (guesses.rs).
+    // In use; one that nobody here has seen yet waits for a token (guesses.rs).
     desk.try_key(&desk.world.license.key, "acquire", "192.0.2.1").await.ok(201);
     let acquire = async |key: String, path: &str| {
         let body = json!({ "license_key": key, "hardware_id": "hardware-1", "attempt": Uuid::new_v4() });
@@ -135,7 +135,7 @@ async fn forty_machines_of_an_office_with_the_old_key_all_hear_that_it_is_wrong(
         desk.try_key(&older, path, office).await.is(401, "license_key_invalid");
         desk.world.pass(Duration::from_secs(1));
     }
-    // The turns of the two are long over; what is asked all the time stays known, and what nobody asks for a minute counts again.
+    // The tokens of the two are long regained; what is asked all the time stays known, and what nobody asks for a minute counts again.
     for _ in 0..3 {
         desk.try_key(&LicenseKey::draw(number), "acquire", office).await.is(401, "license_key_invalid");
     }
@@ -212,7 +212,7 @@ async fn twenty_invited_people_of_one_office_join_and_each_is_counted_for_themse
     join(0).await.ok(200);
     join(0).await.ok(200);
     join(0).await.is(429, "rate_limited");
-    // Founding organizations is still counted by address, and joining took none of its turns.
+    // Founding organizations is still counted by address, and joining took none of its tokens.
     let found = async |who: &str| {
         let call = desk.post("/api/v1/auth/register", &json!({})).by(&desk.person(who));
         call.header("x-forwarded-for", "203.0.113.9").send().await

@@ -32,7 +32,7 @@ async fn connections_to_the_records_that_went_silent_are_given_up_and_replaced()
     assert_eq!(site.held().await, (2, 2));
 }
 
-/// An instance loses its turn to rebuild a pool while the first word of its transaction is under way, and gives the rebuild up. Whatever the
+/// An instance loses the rebuild lock of a pool while the first word of its transaction is under way, and gives the rebuild up. Whatever the
 /// next call over that connection is told of stands: nobody else's transaction takes it back.
 #[tokio::test]
 async fn a_seat_told_of_over_a_connection_whose_rebuild_was_given_up_is_written_down() {
