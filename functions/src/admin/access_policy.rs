@@ -4,8 +4,8 @@ use super::{
     AdminService,
     answer::{IfMatch, not_found, versioned},
     callers::{HowSignedIn, OrganizationCaller},
+    licenses::terms::whole,
     step_up,
-    terms::whole,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::{extract::State, response::Response};

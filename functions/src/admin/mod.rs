@@ -3,8 +3,7 @@
 //! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `recognize.rs`: how often they may ask ·
 //! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a
 //! fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists ·
-//! `terms.rs` and `term_views.rs`: the terms of licenses and plans, asked for and shown · `pages.rs`: the document and
-//! its page · one file for each kind of thing that is managed.
+//! `pages.rs`: the document and its page · one file for each kind of thing that is managed, and for licenses a folder.
 
 pub mod access;
 mod access_policy;
@@ -17,7 +16,6 @@ mod erasures;
 mod filters;
 pub(crate) mod gate;
 mod invitations;
-mod license_acts;
 mod licenses;
 mod organizations;
 mod pages;
@@ -27,8 +25,6 @@ mod projects;
 mod recognize;
 mod sessions;
 pub mod step_up;
-mod term_views;
-mod terms;
 mod tokens;
 mod voiding;
 
@@ -100,10 +96,10 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(projects::read_project, projects::edit_project))
         .routes(routes!(licenses::list_licenses, licenses::create_license))
         .routes(routes!(licenses::read_license, licenses::edit_license))
-        .routes(routes!(license_acts::suspend_license))
-        .routes(routes!(license_acts::resume_license))
-        .routes(routes!(license_acts::revoke_license))
-        .routes(routes!(license_acts::rotate_key))
+        .routes(routes!(licenses::status::suspend_license))
+        .routes(routes!(licenses::status::resume_license))
+        .routes(routes!(licenses::status::revoke_license))
+        .routes(routes!(licenses::rotate::rotate_key))
         .routes(routes!(plans::list_plans))
         .routes(routes!(plans::read_plan))
         .routes(routes!(plans::put_plan))

@@ -5,8 +5,10 @@ use super::{
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     callers::StaffCaller,
     filters::PageQuery,
-    term_views::Plan,
-    terms::{PutPlan, named, present, text, whole, yes_or_no},
+    licenses::{
+        term_views::Plan,
+        terms::{PutPlan, named, present, text, whole, yes_or_no},
+    },
 };
 use crate::{
     edge::names,

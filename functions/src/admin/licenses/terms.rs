@@ -27,7 +27,7 @@ const MAX_PROCESSES: u32 = 1000;
 const MAX_TRIAL: u32 = 36_500;
 
 /// For a field where null says something: `None` only where it is absent.
-pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+pub(in crate::admin) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 macro_rules! request_with_policies {
     (
         $(#[$about:meta])*
-        pub(super) struct $name:ident {
+        pub(in crate::admin) struct $name:ident {
             $($(#[$about_before:meta])* $before:ident,)*
             ..policies,
             $($(#[$about_after:meta])* $after:ident,)*
@@ -48,8 +48,8 @@ macro_rules! request_with_policies {
         #[derive(Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         $(#[$about])*
-        pub(super) struct $name {
-            $($(#[$about_before])* pub(super) $before: Option<Value>,)*
+        pub(in crate::admin) struct $name {
+            $($(#[$about_before])* pub(in crate::admin) $before: Option<Value>,)*
             /// `none`, `grace` or `borrow`.
             #[schema(value_type = Option<String>)]
             offline_policy: Option<Value>,
@@ -77,10 +77,10 @@ macro_rules! request_with_policies {
 /// Declares the body of a request about one license: the fields given, and after them all terms that staff may set,
 /// which its method `terms` reads.
 macro_rules! license_request {
-    ($(#[$about:meta])* pub(super) struct $name:ident { $($given:tt)* }) => {
+    ($(#[$about:meta])* pub(in crate::admin) struct $name:ident { $($given:tt)* }) => {
         request_with_policies! {
             $(#[$about])*
-            pub(super) struct $name {
+            pub(in crate::admin) struct $name {
                 $($given)*
                 /// Seats of its default pool.
                 #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
@@ -106,7 +106,7 @@ macro_rules! license_request {
 
         impl $name {
             /// The terms asked for; what is wrong goes into `fields`.
-            pub(super) fn terms(&self, fields: &mut FieldChecks) -> TermsEdit {
+            pub(in crate::admin) fn terms(&self, fields: &mut FieldChecks) -> TermsEdit {
                 TermsEdit {
                     seats: fields.optional("seats", self.seats.as_ref(), whole(1, MAX_SEATS)),
                     not_before: fields.optional("not_before", self.not_before.as_ref(), time),
@@ -137,7 +137,7 @@ license_request! {
     /// A license to make. What is not said is as the plan says.
     #[schema(example = json!({"product": "coditect", "plan": "team", "seats": 25,
         "expires_at": "2027-11-21T00:00:00Z"}))]
-    pub(super) struct CreateLicense {
+    pub(in crate::admin) struct CreateLicense {
         /// A product of the vendor.
         #[schema(required, value_type = String)]
         product,
@@ -154,7 +154,7 @@ license_request! {
     /// `grace` the hours of grace go too.
     #[schema(example = json!({"seats": 40, "expires_at": "2028-11-21T00:00:00Z",
         "features": {"render": true, "beta": null}}))]
-    pub(super) struct EditLicense {
+    pub(in crate::admin) struct EditLicense {
         /// Takes tier, features and policies of this plan; other fields of the request are applied after it. Seats and
         /// term stay.
         #[schema(value_type = Option<String>)]
@@ -169,7 +169,7 @@ request_with_policies! {
     /// machines, holders by `machine`, 32 processes on a seat.
     #[schema(example = json!({"tier": "team", "seats": 25, "features": {"render": true},
         "offline_policy": "grace", "grace_hours": 96}))]
-    pub(super) struct PutPlan {
+    pub(in crate::admin) struct PutPlan {
         /// The tier: 1 to 63 of a-z, 0-9 and -.
         #[schema(required, value_type = String)]
         tier,
@@ -188,7 +188,7 @@ request_with_policies! {
 
 impl PutPlan {
     /// The whole plan; `None` if something is wrong, which goes into `fields`.
-    pub(super) fn terms(&self, fields: &mut FieldChecks) -> Option<PlanTerms> {
+    pub(in crate::admin) fn terms(&self, fields: &mut FieldChecks) -> Option<PlanTerms> {
         let tier = fields.required("tier", self.tier.as_ref(), |value| names::slug(text(value)));
         let seats = fields.required("seats", self.seats.as_ref(), whole(1, MAX_SEATS));
         let policy = fields.optional("offline_policy", self.offline_policy.as_ref(), word);
@@ -229,12 +229,12 @@ impl PutPlan {
 }
 
 /// The text of a value, empty for anything else.
-pub(super) fn text(value: &Value) -> &str {
+pub(in crate::admin) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 /// A whole number in a range.
-pub(super) fn whole(low: u32, high: u32) -> impl Fn(&Value) -> Result<u32, String> {
+pub(in crate::admin) fn whole(low: u32, high: u32) -> impl Fn(&Value) -> Result<u32, String> {
     move |value| {
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
         let fits = number.filter(|number| (low..=high).contains(number));
@@ -250,7 +250,7 @@ fn or_any(value: &Value) -> Result<Option<u32>, String> {
     whole(0, MAX_SEATS)(value).map(Some).map_err(|problem| format!("{problem}, or null for any number"))
 }
 
-pub(super) fn yes_or_no(value: &Value) -> Result<bool, &'static str> {
+pub(in crate::admin) fn yes_or_no(value: &Value) -> Result<bool, &'static str> {
     value.as_bool().ok_or("must be true or false")
 }
 
@@ -284,11 +284,11 @@ fn nul(value: &Value) -> bool {
 }
 
 /// The names in the path of a PUT are checked like fields: it makes what is not there.
-pub(super) fn named(fields: &mut FieldChecks, field: &str, name: &str) -> Option<String> {
+pub(in crate::admin) fn named(fields: &mut FieldChecks, field: &str, name: &str) -> Option<String> {
     fields.required(field, Some(name), names::slug)
 }
 
 /// 422 for an edit that says nothing.
-pub(super) fn nothing_asked() -> Problem {
+pub(in crate::admin) fn nothing_asked() -> Problem {
     Problem::invalid("body", "names nothing to change")
 }

@@ -1,12 +1,18 @@
-//! The licenses of an organization: listed, shown, made and edited. What else is done to one is in `license_acts.rs`.
+//! The licenses of an organization: listed, shown, made and edited.
+//!
+//! `status.rs`: suspended, resumed, revoked · `rotate.rs`: given a new key · `terms.rs` and `term_views.rs`: the terms of
+//! licenses and of the plans they are made from, asked for and shown.
+
+pub(super) mod rotate;
+pub(super) mod status;
+pub(super) mod term_views;
+pub(super) mod terms;
 
 use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     callers::OrganizationCaller,
     filters::ListFilters,
-    term_views::License,
-    terms::{CreateLicense, EditLicense, nothing_asked, text},
 };
 use crate::{
     edge::names,
@@ -20,6 +26,8 @@ use license_core::{
     records::LicenseFilter,
 };
 use serde::{Deserialize, Serialize};
+use term_views::License;
+use terms::{CreateLicense, EditLicense, nothing_asked, text};
 use utoipa::{IntoParams, ToSchema};
 
 /// Seats that are given out together.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 macro_rules! view_with_policies {
     (
         $(#[$about:meta])*
-        pub(super) struct $name:ident from $row:ident: $row_type:ty {
+        pub(in crate::admin) struct $name:ident from $row:ident: $row_type:ty {
             $($(#[$about_before:meta])* $before:ident: $type_before:ty = $value_before:expr,)*
             ..policies of $policies:expr,
             $($(#[$about_after:meta])* $after:ident: $type_after:ty = $value_after:expr,)*
@@ -22,7 +22,7 @@ macro_rules! view_with_policies {
     ) => {
         #[derive(Serialize, ToSchema)]
         $(#[$about])*
-        pub(super) struct $name {
+        pub(in crate::admin) struct $name {
             $($(#[$about_before])* $before: $type_before,)*
             /// `none`, `grace` or `borrow`.
             offline_policy: &'static str,
@@ -68,7 +68,7 @@ view_with_policies! {
         "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
         "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32,
         "hide_holders": false, "facts_version": 3, "created_at": "2026-11-21T03:31:22.221389Z"}))]
-    pub(super) struct License from row: LicenseRow {
+    pub(in crate::admin) struct License from row: LicenseRow {
         /// Stays the same for good.
         id: Uuid = row.id.0,
         /// The public number, which its keys begin with.
@@ -113,7 +113,7 @@ view_with_policies! {
         "features": {"render": true},
         "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
         "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32}))]
-    pub(super) struct Plan from row: PlanRow {
+    pub(in crate::admin) struct Plan from row: PlanRow {
         /// Its name, for good.
         plan: String = row.name,
         /// The tier its licenses are of.

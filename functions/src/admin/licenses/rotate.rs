@@ -1,19 +1,12 @@
-//! What is done to a license besides editing it: suspended, resumed, revoked, given a new key.
+//! A license is given a new key.
 
-use super::{
-    AdminService,
-    answer::{EmptyBody, PathTarget, versioned},
-    callers::OrganizationCaller,
-    term_views::License,
-    terms::whole,
+use super::terms::whole;
+use crate::{
+    admin::{AdminService, answer::PathTarget, callers::OrganizationCaller},
+    edge::{FieldChecks, JsonOrEmpty, Problem},
 };
-use crate::edge::{FieldChecks, JsonOrEmpty, Problem, context::about};
-use axum::{extract::State, response::Response};
-use http::StatusCode;
-use license_core::{
-    domain::{id::LicenseId, license::Status},
-    management::KeyRotation,
-};
+use axum::extract::State;
+use license_core::{domain::id::LicenseId, management::KeyRotation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -23,69 +16,11 @@ use uuid::Uuid;
 /// The longest time an old key may be good for after a rotation, in seconds: 30 days.
 const MAX_OLD_KEY: u32 = 30 * 86_400;
 
-/// Suspend a license
-///
-/// From now on the license gives no seat, and every client is told at its next heartbeat. A client that keeps asking
-/// keeps its session if the license is resumed before its lease ends. A license that is suspended already is answered
-/// unchanged.
-#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/suspend", tag = "Licenses",
-    responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
-              (status = 409, description = "conflict: it is revoked")))]
-pub(super) async fn suspend_license(
-    service: State<AdminService>,
-    caller: OrganizationCaller,
-    target: PathTarget<LicenseId>,
-    _: JsonOrEmpty<EmptyBody>,
-) -> Result<Response, Problem> {
-    decide(service, caller, target, Status::Suspended).await
-}
-
-/// Resume a license
-///
-/// A license that is active already is answered unchanged.
-#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/resume", tag = "Licenses",
-    responses((status = 200, description = "The license, active", body = License, headers(("ETag" = String, description = "Its version"))),
-              (status = 409, description = "conflict: it is revoked")))]
-pub(super) async fn resume_license(
-    service: State<AdminService>,
-    caller: OrganizationCaller,
-    target: PathTarget<LicenseId>,
-    _: JsonOrEmpty<EmptyBody>,
-) -> Result<Response, Problem> {
-    decide(service, caller, target, Status::Active).await
-}
-
-/// Revoke a license
-///
-/// Revoking is final: the license gives no seat any more, and it cannot be changed any more. A license that is revoked
-/// already is answered unchanged.
-#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/revoke", tag = "Licenses",
-    responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn revoke_license(
-    service: State<AdminService>,
-    caller: OrganizationCaller,
-    target: PathTarget<LicenseId>,
-    _: JsonOrEmpty<EmptyBody>,
-) -> Result<Response, Problem> {
-    decide(service, caller, target, Status::Revoked).await
-}
-
-async fn decide(
-    State(service): State<AdminService>,
-    OrganizationCaller(caller): OrganizationCaller,
-    PathTarget(license): PathTarget<LicenseId>,
-    status: Status,
-) -> Result<Response, Problem> {
-    let decided = service.seat_management.set_license_status(&caller, license, status).await?;
-    about(Some(caller.tenant), Some(decided.license.number));
-    Ok(versioned(StatusCode::OK, decided.license.version, License::from(decided.license)))
-}
-
 /// How to change a key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"old_valid_for_in": 86400}))]
-pub(super) struct RotateKey {
+pub(in crate::admin) struct RotateKey {
     /// For how many seconds more the old key is good; 0 unless said.
     #[schema(value_type = Option<u32>, maximum = 2_592_000)]
     old_valid_for_in: Option<Value>,
@@ -99,7 +34,7 @@ pub(super) struct RotateKey {
 #[schema(example = json!({"key": "CODI-752KJ-Y5EZQ-1CW0A-9VR2K-WAA0K-D0ECC", "old_valid_until": "2026-11-28T03:31:22Z",
     "key_id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "old_key_id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d",
     "sessions_ended": 0, "sessions_remaining": 0}))]
-pub(super) struct NewKey {
+pub(in crate::admin) struct NewKey {
     /// The new key, good at once. Shown this once: only its hash is kept.
     key: String,
     /// Until when the key before is good.
@@ -126,7 +61,7 @@ pub(super) struct NewKey {
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 200, description = "The new key", body = NewKey),
               (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
-pub(super) async fn rotate_key(
+pub(in crate::admin) async fn rotate_key(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
