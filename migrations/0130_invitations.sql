@@ -21,7 +21,7 @@ create table invitations (
 create index invitations_by_state
   on invitations (tenant_id, (accepted_at is not null), (revoked_at is not null), invitation_id);
 create index invitations_by_email on invitations (tenant_id, address) where accepted_at is null and revoked_at is null;
--- What goes with who asked (core/src/management/delegation.rs).
+-- What goes with who asked (core/src/management/granted_access.rs).
 create index invitations_by_granter on invitations (granted_by, tenant_id)
   where accepted_at is null and revoked_at is null;
 select protect('invitations');

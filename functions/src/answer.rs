@@ -172,7 +172,7 @@ pub(crate) fn no_pool(pool: &str) -> Problem {
 }
 
 /// The session a bearer credential stands for; a forged one reaches no store.
-pub(crate) fn open(bearer: &BearerCredential, handles: &KeyRing) -> Result<SessionHandle, Problem> {
+pub(crate) fn open_handle(bearer: &BearerCredential, handles: &KeyRing) -> Result<SessionHandle, Problem> {
     let refused = |_| {
         Problem::token_invalid(
             "The credential is not a session of this server. Send the session that acquire answered.",

@@ -108,7 +108,7 @@ async fn heartbeat(
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
     let protocol = &service.protocol;
-    let handle = answer::open(&bearer, &protocol.settings().handles)?;
+    let handle = answer::open_handle(&bearer, &protocol.settings().handles)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);

@@ -230,7 +230,7 @@ async fn register(
         Some(_) => service.limit.admit_person(&claims).await?,
         None => service.limit.admit(&parts).await?,
     };
-    let person = Newcomer::of(claims.clone(), service.limit.address(&parts))?;
+    let person = NewRegistrant::of(claims.clone(), service.limit.address(&parts))?;
     let mut answered = match body.invitation {
         Some(secret) => join(&service, &parts, &claims, person, &secret).await?,
         None => {
@@ -255,7 +255,7 @@ async fn not_void(service: &RegisterService, claims: &VerifiedClaims) -> Result<
 /// An organization of the person's own, or the one they have.
 async fn create_organization(
     service: &RegisterService,
-    it: Newcomer,
+    it: NewRegistrant,
     name: Option<String>,
     product: Option<String>,
 ) -> Result<Response, Problem> {
@@ -265,7 +265,7 @@ async fn create_organization(
         person: it.person,
         organization,
         product,
-        from: it.from,
+        address: it.address,
         request_id: request_id(),
         sign_in: it.sign_in,
     };
@@ -280,15 +280,15 @@ async fn join(
     service: &RegisterService,
     parts: &Parts,
     claims: &VerifiedClaims,
-    it: Newcomer,
+    it: NewRegistrant,
     secret: &str,
 ) -> Result<Response, Problem> {
     let secret = OpaqueSecret::parse(SecretKind::Invitation, secret).ok_or_else(no_invitation)?;
-    let joining = JoinRequest { secret, person: it.person, from: it.from, request_id: request_id() };
+    let joining = JoinRequest { secret, person: it.person, address: it.address, request_id: request_id() };
     let hash = joining.secret.hash();
     let ask = async {
-        // A token that is void for who invited opens nothing there. Asked only where the limit leaves a token to ask the
-        // records at all.
+        // A token that is void for who invited opens nothing there. Asked only where the limit leaves a token to ask
+        // the records at all.
         in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
         match service.management.join(&joining).await {
             Ok(joined) => Ok(Some(joined)),
@@ -321,18 +321,18 @@ fn no_invitation() -> Problem {
 }
 
 /// Who asks. Only a verified address is believed: the person will be known by it.
-struct Newcomer {
+struct NewRegistrant {
     person: VerifiedPerson,
-    from: Option<IpAddr>,
+    address: Option<IpAddr>,
     sign_in: SignIn,
 }
 
-impl Newcomer {
-    fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
+impl NewRegistrant {
+    fn of(claims: VerifiedClaims, address: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
         let name = claims.name.and_then(|name| names::name(&name).ok());
         let (issuer, subject, email) = (claims.issuer, claims.subject, email.as_str().to_owned());
-        Ok(Self { person: VerifiedPerson { issuer, subject, email, name }, from, sign_in: claims.sign_in })
+        Ok(Self { person: VerifiedPerson { issuer, subject, email, name }, address, sign_in: claims.sign_in })
     }
 }
 

@@ -99,7 +99,7 @@ async fn release(
     bearer: BearerCredential,
     JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
 ) -> Result<axum::Json<ReleaseResponse>, Problem> {
-    let handle = answer::open(&bearer, &service.handles)?;
+    let handle = answer::open_handle(&bearer, &service.handles)?;
     about(Some(handle.tenant), Some(handle.license));
     let released_at = service
         .release

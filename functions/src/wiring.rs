@@ -85,7 +85,7 @@ async fn signer(
         RootConfig::Local { key, next } => {
             let root = LocalRoot::open(key).await?;
             Arc::new(match next {
-                Some(next) => root.beside(next).await?,
+                Some(next) => root.with_other_key(next).await?,
                 None => root,
             })
         }

@@ -71,7 +71,7 @@ async fn register(management: &Management, peppers: &KeyRing) -> Result<LicenseK
         },
         organization: "Demo".into(),
         product: Some("demo".into()),
-        from: None,
+        address: None,
         request_id: None,
         sign_in: Default::default(),
     };
@@ -94,8 +94,9 @@ async fn rotate(
     registered: &RegisteredTenant,
     peppers: &KeyRing,
 ) -> Result<LicenseKey, StartError> {
-    let by = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
-    let caller = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
+    let principal = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
+    let caller =
+        Caller { tenant: registered.tenant, principal, address: None, request_id: None, repeat: None, operation: None };
     match management.rotate_key(&caller, registered.license.id, KeyRotation::default(), peppers).await {
         Ok(rotated) => Ok(rotated.key),
         Err(ChangeError::Refused(refusal)) => Err(format!("the demo license was given no new key: {refusal:?}").into()),

@@ -17,8 +17,8 @@ use sqlx::PgConnection;
 
 /// A request of the vendor's staff about an organization, without an idempotency key.
 pub fn act(tenant: TenantId) -> Caller {
-    let by = Principal::Staff { subject: "staff-1".into(), email: "staff@vendor.example".into() };
-    Caller { tenant, by, from: None, request_id: None, repeat: None, operation: None }
+    let principal = Principal::Staff { subject: "staff-1".into(), email: "staff@vendor.example".into() };
+    Caller { tenant, principal, address: None, request_id: None, repeat: None, operation: None }
 }
 
 /// A change of the number of seats and of nothing else.

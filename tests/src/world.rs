@@ -353,7 +353,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         },
         organization: "Example".into(),
         product: None,
-        from: None,
+        address: None,
         request_id: None,
         sign_in: Default::default(),
     };

@@ -145,7 +145,8 @@ fn entry_about(
     known: Option<SubjectIdentifiers>,
 ) -> ChangeResult<(&'static str, String, SubjectIdentifiers)> {
     let ErasureRequest { caller, subject, peppers, .. } = *request;
-    if matches!(subject, ErasureSubject::Person(address) if SubjectAddress::folded(caller.by.name()) == *address) {
+    if matches!(subject, ErasureSubject::Person(address) if SubjectAddress::folded(caller.principal.name()) == *address)
+    {
         return Err(ChangeRefusal::ErasesThemselves.into());
     }
     let known = known.ok_or(ChangeRefusal::ErasesMember)?;

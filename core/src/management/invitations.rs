@@ -35,7 +35,7 @@ impl Management {
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
     pub async fn invite(&self, caller: &Caller, email: &Email, role: PersonRole) -> ChangeResult<IssuedInvitation> {
-        if !caller.by.may_grant(role) {
+        if !caller.principal.may_grant(role) {
             return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
         }
         self.records
@@ -45,7 +45,7 @@ impl Management {
                 if !change.current_principal().await?.may_grant(role) {
                     return Err(ChangeRefusal::RoleTooLow(role.max(PersonRole::Admin)).into());
                 }
-                if let Some(user) = caller.by.person()
+                if let Some(user) = caller.principal.person()
                     && change.count_open_invitations(user).await? >= MOST_INVITATIONS
                 {
                     return Err(ChangeRefusal::TooManyInvitations.into());
@@ -54,7 +54,7 @@ impl Management {
                     return Err(ChangeRefusal::AddressBelongs.into());
                 }
                 for earlier in change.lock_open_invitations(email).await? {
-                    if !caller.by.may_grant(earlier.role) {
+                    if !caller.principal.may_grant(earlier.role) {
                         return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
                     }
                     change.revoke_invitation(&earlier).await?;
@@ -78,7 +78,7 @@ impl Management {
         self.records
             .change(caller, async |change| {
                 let invitation = change.lock_invitation(id).await?.ok_or(ChangeRefusal::NotFound)?;
-                if !caller.by.may_grant(invitation.role) {
+                if !caller.principal.may_grant(invitation.role) {
                     return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
                 }
                 match invitation.state {

@@ -18,8 +18,8 @@ pub struct JoinRequest {
     pub secret: OpaqueSecret,
     /// The person.
     pub person: VerifiedPerson,
-    /// From where, as far as it is known.
-    pub from: Option<IpAddr>,
+    /// The address that the request comes from, as far as it is known.
+    pub address: Option<IpAddr>,
     /// The request's id.
     pub request_id: Option<String>,
 }
@@ -50,16 +50,16 @@ impl Management {
         // other.
         let user = self.records.enter_identity(&mut transaction, &joining.person).await?;
         // Nothing is decided by this role and it is written nowhere: the invitation says which one they get.
-        let by = Principal::Person { user, email: small(&joining.person.email), role: PersonRole::Viewer };
-        let (from, request_id) = (joining.from, joining.request_id.clone());
-        let caller = Caller { tenant, by, from, request_id, repeat: None, operation: None };
+        let principal = Principal::Person { user, email: small(&joining.person.email), role: PersonRole::Viewer };
+        let (address, request_id) = (joining.address, joining.request_id.clone());
+        let caller = Caller { tenant, principal, address, request_id, repeat: None, operation: None };
         self.records.change_in(transaction, &caller, async |change| change.join(joining, user).await).await
     }
 }
 
 impl AuditedChange<'_> {
     async fn join(&mut self, joining: &JoinRequest, user: UserId) -> ChangeResult<NewMember> {
-        // The inviter's row before the invitation's: in the order of `delegation.rs`. Who invited never changes.
+        // The inviter's row before the invitation's: in the order of `granted_access.rs`. Who invited never changes.
         let inviter = self.inviter(&joining.secret).await?.flatten();
         let inviter_role = match inviter {
             Some(inviter) => Some(self.hold_role(inviter).await?),

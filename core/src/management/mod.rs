@@ -10,8 +10,8 @@
 //! acquire or sweep repairs the copy.
 
 mod access_policy;
-mod delegation;
 mod erasing;
+mod granted_access;
 mod invitations;
 mod joining;
 mod licenses;
@@ -24,7 +24,7 @@ mod sessions;
 mod tokens;
 mod voiding;
 
-pub use delegation::DelegatedAccess;
+pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};
 pub use licenses::{

@@ -3,7 +3,7 @@
 
 use super::{
     Management, check_version,
-    delegation::{DelegatedAccess, describe_kept},
+    granted_access::{GrantedAccess, describe_kept},
 };
 use crate::{
     domain::{access::PersonRole, id::UserId},
@@ -19,7 +19,7 @@ pub struct RoleChange {
     /// As they are now.
     pub person: PersonRow,
     /// The invitations and API tokens that depended on their role.
-    pub delegated: DelegatedAccess,
+    pub granted: GrantedAccess,
 }
 
 impl Management {
@@ -55,9 +55,9 @@ impl Management {
                 change.set_role(user, role).await?;
                 let (before, after) = (json!({ "role": person.role }), json!({ "role": role }));
                 change.audit("person.role_changed", &user.to_string(), before, after);
-                let delegated = change.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
+                let granted = change.end_granted_access(&person, Some(role), fate, "person.role_changed").await?;
                 let person = PersonRow { role, version: person.version + 1, ..person };
-                Ok(RoleChange { person, delegated })
+                Ok(RoleChange { person, granted })
             })
             .await
     }
@@ -68,7 +68,7 @@ impl Management {
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
-    pub async fn remove_person(&self, caller: &Caller, user: UserId, fate: TokenFate) -> ChangeResult<DelegatedAccess> {
+    pub async fn remove_person(&self, caller: &Caller, user: UserId, fate: TokenFate) -> ChangeResult<GrantedAccess> {
         self.records
             .change(caller, async |change| {
                 let person = change.lock_person(user).await?;
@@ -84,10 +84,10 @@ impl Management {
                 change.refuse_last_owner(&person).await?;
                 change.set_removed(user).await?;
                 let action = if leaves { "person.left" } else { "person.removed" };
-                let delegated = change.end_delegation(&person, None, fate, action).await?;
+                let granted = change.end_granted_access(&person, None, fate, action).await?;
                 let before = json!({ "email": person.email, "role": person.role });
-                change.audit(action, &user.to_string(), before, describe_kept(&delegated, fate));
-                Ok(delegated)
+                change.audit(action, &user.to_string(), before, describe_kept(&granted, fate));
+                Ok(granted)
             })
             .await
     }

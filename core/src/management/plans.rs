@@ -70,11 +70,11 @@ impl Management {
                 let before = change.product(name).await?;
                 check_version(version, before.as_ref().map(|product| product.version))?;
                 match &before {
-                    Some(is) if is.settings.is_default && !product.is_default => {
+                    Some(present) if present.settings.is_default && !product.is_default => {
                         return Err(ChangeRefusal::DefaultProductNeeded.into());
                     }
-                    Some(is) if is.settings == *product => {
-                        return Ok(UpsertedRow { row: is.clone(), created: false });
+                    Some(present) if present.settings == *product => {
+                        return Ok(UpsertedRow { row: present.clone(), created: false });
                     }
                     _ => {}
                 }

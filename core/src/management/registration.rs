@@ -23,8 +23,8 @@ pub struct NewOrganization {
     pub organization: String,
     /// Which product its first license is for; the vendor's default if `None`.
     pub product: Option<String>,
-    /// From where, as far as it is known; for the audit log, and trials are counted by it.
-    pub from: Option<IpAddr>,
+    /// The address that the request comes from, as far as it is known; for the audit log, and trials are counted by it.
+    pub address: Option<IpAddr>,
     /// The request's id; for the audit log.
     pub request_id: Option<String>,
     /// How the person signed in: an organization may demand more before a key of its own is replaced.
@@ -62,10 +62,10 @@ impl Management {
                 RegistrationStep::Again(_) if started.elapsed() < REPEAT => continue,
                 RegistrationStep::Again(error) => return Err(error.into()),
             };
-            let by =
+            let principal =
                 Principal::Person { user: registered.user, email: small(&new.person.email), role: PersonRole::Owner };
-            let (tenant, from, request_id) = (registered.tenant, new.from, new.request_id.clone());
-            let caller = Caller { tenant, by, from, request_id, repeat: None, operation: None };
+            let (tenant, address, request_id) = (registered.tenant, new.address, new.request_id.clone());
+            let caller = Caller { tenant, principal, address, request_id, repeat: None, operation: None };
             let complete = async |change: &mut AuditedChange<'_>| match state {
                 RegistrationState::Created => change.complete_new(new, registered, key, peppers).await,
                 RegistrationState::NeverUsed => change.show_new_key(new, registered, peppers).await,
@@ -85,7 +85,7 @@ impl AuditedChange<'_> {
         key: LicenseKey,
         peppers: &KeyRing,
     ) -> ChangeResult<Box<RegisteredTenant>> {
-        let subjects = counted_hashes(&new.person.email, new.from, peppers);
+        let subjects = counted_hashes(&new.person.email, new.address, peppers);
         if let Some(limit) = self.take_trial(&registered.license.product, &subjects).await? {
             return Err(ChangeRefusal::TrialLimitReached(limit).into());
         }

@@ -38,7 +38,7 @@ impl Management {
                 if !change.current_principal().await?.may_grant(PersonRole::Admin) {
                     return Err(ChangeRefusal::RoleTooLow(PersonRole::Admin).into());
                 }
-                if let Some(user) = caller.by.person()
+                if let Some(user) = caller.principal.person()
                     && change.count_tokens_in_force(user).await? >= MOST_TOKENS
                 {
                     return Err(ChangeRefusal::TooManyTokens.into());

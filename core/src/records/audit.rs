@@ -169,13 +169,13 @@ async fn append_to_staff_log(
     peppers: Option<&KeyRing>,
 ) -> Result<()> {
     let row = sqlx::query("select seq, hash from history.staff_append($1, $2, $3, $4, $5, $6, $7, $8)")
-        .bind(caller.by.id())
-        .bind(caller.by.name())
+        .bind(caller.principal.id())
+        .bind(caller.principal.name())
         .bind(entry.action)
         .bind(entry.target)
         .bind(entry.before)
         .bind(entry.after)
-        .bind(caller.from.map(|from| from.to_string()))
+        .bind(caller.address.map(|address| address.to_string()))
         .bind(&caller.request_id)
         .fetch_one(&mut *sql)
         .await?;
@@ -199,14 +199,14 @@ pub(super) async fn write(
     debug_assert!(ACTIONS.contains(&action), "{action} is missing from the list that filters know");
     let row = sqlx::query("select id, seq, hash from history.audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
         .bind(caller.tenant.0)
-        .bind(caller.by.kind())
-        .bind(caller.by.id())
-        .bind(caller.by.name())
+        .bind(caller.principal.kind())
+        .bind(caller.principal.id())
+        .bind(caller.principal.name())
         .bind(action)
         .bind(target)
         .bind(before)
         .bind(after)
-        .bind(caller.from.map(|from| from.to_string()))
+        .bind(caller.address.map(|address| address.to_string()))
         .bind(&caller.request_id)
         .fetch_one(&mut *sql)
         .await?;

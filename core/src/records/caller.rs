@@ -108,9 +108,9 @@ pub struct Caller {
     /// The organization; [`TenantId::VENDOR`] for changes to the catalog, which belongs to none.
     pub tenant: TenantId,
     /// Who asks.
-    pub by: Principal,
-    /// From where, as far as it is known.
-    pub from: Option<IpAddr>,
+    pub principal: Principal,
+    /// The address that the request comes from, as far as it is known.
+    pub address: Option<IpAddr>,
     /// The request's id, which its log lines carry too.
     pub request_id: Option<String>,
     /// Set where the same request may come again and must then do nothing.

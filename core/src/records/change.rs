@@ -5,7 +5,7 @@ use super::{
     audit::{AuditStatement, append},
     caller::{Caller, Principal, RepeatableRequest},
     connect::{Records, TenantTransaction},
-    reading,
+    staff_reads,
 };
 use crate::{
     Error, Result,
@@ -135,8 +135,8 @@ impl<'a> AuditedChange<'a> {
     }
 
     /// Who asks, as their credential was checked.
-    pub(crate) fn by(&self) -> &'a Principal {
-        &self.caller.by
+    pub(crate) fn principal(&self) -> &'a Principal {
+        &self.caller.principal
     }
 
     /// The connection, with the tenant set.
@@ -148,7 +148,7 @@ impl<'a> AuditedChange<'a> {
     /// another request with it waits until this one ends.
     async fn outcome_before<T: DeserializeOwned>(&mut self) -> ChangeResult<Option<T>> {
         let Some(repeat) = &self.caller.repeat else { return Ok(None) };
-        let principal = self.caller.by.kind_and_id();
+        let principal = self.caller.principal.kind_and_id();
         // The row of an expired outcome is used again. `taken` is null if there is a row that has not expired, which
         // stays as it is.
         let sql = "-- take_idempotency_key
@@ -236,7 +236,7 @@ impl<'a> AuditedChange<'a> {
             update idempotency_keys set begun = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
         sqlx::query(sql)
             .bind(self.caller.tenant.0)
-            .bind(self.caller.by.kind_and_id())
+            .bind(self.caller.principal.kind_and_id())
             .bind(&repeat.key_hash)
             .bind(entry)
             .execute(&mut *self.transaction)
@@ -249,7 +249,7 @@ impl<'a> AuditedChange<'a> {
     pub(crate) async fn commit(mut self) -> Result<()> {
         let peppers = self.peppers.as_deref();
         if self.entries.is_empty() && !self.is_audited {
-            reading::write_down(&mut self.transaction, self.caller, peppers).await?;
+            staff_reads::write_down(&mut self.transaction, self.caller, peppers).await?;
         }
         for entry in std::mem::take(&mut self.entries) {
             append(&mut self.transaction, self.caller, entry, peppers).await?;
@@ -267,7 +267,7 @@ impl<'a> AuditedChange<'a> {
             update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
         sqlx::query(sql)
             .bind(self.caller.tenant.0)
-            .bind(self.caller.by.kind_and_id())
+            .bind(self.caller.principal.kind_and_id())
             .bind(&repeat.key_hash)
             .bind(sealed)
             .execute(&mut *self.transaction)

@@ -202,7 +202,7 @@ impl Records {
         at: ErasureCursor,
         peppers: &KeyRing,
     ) -> Result<Option<ErasureCursor>> {
-        let Some(call) = Call::of(known, at) else { return Ok(Some(at.next(None, 0))) };
+        let Some(call) = ErasureCall::of(known, at) else { return Ok(Some(at.next(None, 0))) };
         let pool = self.pool().await?;
         let row = match call_and_seal(&pool, &call, tenant, known, at, peppers).await {
             Ok(row) => row,
@@ -228,7 +228,7 @@ impl Records {
 /// Makes the call and seals the entries of the audit log that it blanked, in one transaction.
 async fn call_and_seal(
     pool: &PgPool,
-    call: &Call,
+    call: &ErasureCall,
     tenant: TenantId,
     known: &SubjectIdentifiers,
     at: ErasureCursor,
@@ -266,12 +266,12 @@ impl AuditedChange<'_> {
 }
 
 /// The call of one step: which function, and over how many identifiers of the subject it goes.
-struct Call {
+struct ErasureCall {
     sql: &'static str,
     keys: usize,
 }
 
-impl Call {
+impl ErasureCall {
     /// `None`: this stage has nothing to look for.
     fn of(known: &SubjectIdentifiers, at: ErasureCursor) -> Option<Self> {
         let (sql, keys) = match at.stage {

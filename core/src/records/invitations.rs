@@ -215,7 +215,7 @@ impl AuditedChange<'_> {
         email: &Email,
         role: PersonRole,
     ) -> Result<InvitationRow> {
-        let (tenant, by, granted_by) = (self.tenant().0, self.by().name().to_owned(), self.by().person());
+        let (tenant, by, granted_by) = (self.tenant().0, self.principal().name().to_owned(), self.principal().person());
         let sql = format!(
             "-- insert_invitation
             insert into invitations

@@ -103,7 +103,7 @@ impl TokenLogin {
                 return Ok(());
             }
         };
-        self.tell(pool, token);
+        self.set_password(pool, token);
         Ok(())
     }
 
@@ -117,11 +117,11 @@ impl TokenLogin {
         if let Some(token) = refused {
             self.tokens.forget(token).await;
         }
-        self.tell(pool, self.tokens.token().await?);
+        self.set_password(pool, self.tokens.token().await?);
         Ok(())
     }
 
-    fn tell(&self, pool: &PgPool, token: Secret<String>) {
+    fn set_password(&self, pool: &PgPool, token: Secret<String>) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.as_ref() != Some(&token) {
             pool.set_connect_options(PgConnectOptions::clone(&pool.connect_options()).password(token.reveal()));

@@ -19,7 +19,7 @@
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
 //!   `registration.rs`
-//! * `audit.rs`: the audit log · its chain: `chain/` and `verifying.rs` · staff's reads: `reading.rs`
+//! * `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's reads: `staff_reads.rs`
 //! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
 //!
 //! What people may do, and what is refused, stands in [`crate::management`]; here are only statements and readers of
@@ -28,6 +28,7 @@
 
 mod access_policy;
 mod audit;
+mod audit_chain;
 mod caller;
 mod chain;
 mod change;
@@ -47,20 +48,20 @@ mod people;
 mod person;
 mod plans;
 mod projects;
-mod reading;
 mod registration;
 mod role;
 mod row;
 mod seats;
 mod sessions;
+mod staff_reads;
 mod subject;
 mod sweep;
 mod tokens;
-mod verifying;
 mod voiding;
 
 pub use access_policy::AccessPolicyRow;
 pub use audit::{ACTIONS, AuditEntryRow, AuditFilter, AuditSubject};
+pub use audit_chain::{ChainCursor, CheckedStretch, ExportedStretch};
 pub use caller::{Caller, Operation, Principal, RepeatableRequest};
 pub use chain::{ChainFault, ChainHead, ChainLink, FaultKind};
 pub(crate) use change::AuditedChange;
@@ -94,4 +95,3 @@ pub(crate) use subject::SubjectIdentifiers;
 pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, PoolUsage, ToDo};
 pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
-pub use verifying::{ChainCursor, CheckedStretch, ExportedStretch};

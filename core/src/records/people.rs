@@ -116,7 +116,8 @@ impl AuditedChange<'_> {
     /// people who remove each other come one after the other.
     pub(crate) async fn lock_person(&mut self, user: UserId) -> Result<Option<PersonRow>> {
         let tenant = self.tenant().0;
-        let both: Vec<Uuid> = [Some(user), self.by().person()].into_iter().flatten().map(|user| user.0).collect();
+        let both: Vec<Uuid> =
+            [Some(user), self.principal().person()].into_iter().flatten().map(|user| user.0).collect();
         let sql = "-- lock_people
             select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = any ($2))
             order by user_id for update";

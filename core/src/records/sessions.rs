@@ -101,7 +101,7 @@ const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, s
 impl Caller {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
     pub(crate) fn sees_only(&self) -> Option<String> {
-        match &self.by {
+        match &self.principal {
             Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email::comparison_key(email)),
             Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
         }
@@ -203,7 +203,7 @@ impl AuditedChange<'_> {
     /// Ends a session and with it every process on its seat, and answers the pool's epoch afterwards. With `force` the
     /// seat does not wait until a lease is over.
     pub(crate) async fn kick_session(&mut self, id: SessionId, force: bool) -> Result<(KickOutcome, u64)> {
-        let (tenant, sees_only, by) = (self.tenant().0, self.caller().sees_only(), self.by().kind_and_name());
+        let (tenant, sees_only, by) = (self.tenant().0, self.caller().sees_only(), self.principal().kind_and_name());
         let row = sqlx::query("select outcome, epoch from kick_session($1, $2, $3, $4, $5)")
             .bind(tenant)
             .bind(id.0)

@@ -184,7 +184,7 @@ impl AuditedChange<'_> {
         secret: &OpaqueSecret,
         new: &NewApiToken,
     ) -> Result<Option<ApiTokenRow>> {
-        let (tenant, by, granted_by) = (self.tenant().0, self.by().name().to_owned(), self.by().person());
+        let (tenant, by, granted_by) = (self.tenant().0, self.principal().name().to_owned(), self.principal().person());
         let sql = format!(
             "-- insert_token
             insert into api_tokens
@@ -258,7 +258,7 @@ impl AuditedChange<'_> {
     pub(crate) async fn adopt_tokens(&mut self, tokens: &[ApiTokenRow]) -> Result<()> {
         let sql = "-- adopt_tokens
             update api_tokens set granted_by = $3 where tenant_id = $1 and token_id = any ($2)";
-        let (tenant, by) = (self.tenant().0, self.by().person().map(|user| user.0));
+        let (tenant, by) = (self.tenant().0, self.principal().person().map(|user| user.0));
         sqlx::query(sql).bind(tenant).bind(ids(tokens)).bind(by).execute(self.sql()).await?;
         Ok(())
     }

@@ -48,7 +48,7 @@ impl LocalRoot {
     ///
     /// # Errors
     /// [`Error::Signer`] as [`LocalRoot::open`], and if there is no such file: a key that nobody made is not published.
-    pub async fn beside(self, path: impl Into<PathBuf>) -> Result<Self> {
+    pub async fn with_other_key(self, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let other = blocking(move || read(&path)?.ok_or_else(|| failed(&path, "is not there"))).await?;
         // The same key under two names is one key.

@@ -85,7 +85,7 @@ fn heartbeat_samples(license: LicenseNumber, session: SessionId, now_ms: i64) ->
         answer::while_seated(answer::refused(refusal, license, now_ms), refusal)
     };
     let gone = |reason: &str| session_gone(&GoneReason::from(reason), session);
-    let forged = answer::open(&BearerCredential("forged".into()), &KeyRing::single(vec![1; 32]));
+    let forged = answer::open_handle(&BearerCredential("forged".into()), &KeyRing::single(vec![1; 32]));
     let mut samples = vec![
         ("suspended meanwhile", seated(RefusalReason::Suspended)),
         ("expired meanwhile", seated(RefusalReason::Expired)),

@@ -105,7 +105,7 @@ pub(super) async fn put_access_policy(
         Rule { max_age, acr_values: acr_values.unwrap_or_default() }
     });
     fields.check(Some(()))?;
-    if let (Principal::Person { .. }, Some(rule)) = (&caller.by, &step_up) {
+    if let (Principal::Person { .. }, Some(rule)) = (&caller.principal, &step_up) {
         step_up::demand(rule, &sign_in)?;
     }
     let set = service.management.set_access_policy(&caller, step_up.as_ref(), version).await?;

@@ -6,8 +6,8 @@ use super::{
     access::{AccessRule, LeastRole, rule_of},
     answer::insufficient_role,
     callers::{HowSignedIn, OrganizationCaller, SignedIn, StaffCaller},
+    check_credential::check_credential,
     credential::{VerifiedCredential, in_force},
-    recognize::recognized,
     step_up,
 };
 use crate::edge::{
@@ -44,20 +44,20 @@ pub(super) async fn gate(
         return Err(Problem::internal());
     };
     let (mut parts, body) = request.into_parts();
-    let from = crate::edge::address::of(&parts, service.proxies);
+    let address = crate::edge::address::of(&parts, service.proxies);
     let bearer = BearerCredential::from_request_parts(&mut parts, &()).await?;
-    let (credential, rate_headers) = recognized(&service, &parts, bearer, from).await?;
+    let (credential, rate_headers) = check_credential(&service, &parts, bearer, address).await?;
     parts.extensions.insert(HowSignedIn(credential.sign_in()));
     let request = Request::from_parts(parts, body);
     let request = match parameters.iter().find(|(name, _)| *name == "organization") {
-        None => admit_without_organization(&service, rule, credential, from, request)?,
+        None => admit_without_organization(&service, rule, credential, address, request)?,
         Some((_, organization)) => {
             let tenant: TenantId = organization.parse().map_err(|_| no_organization())?;
             let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
             let operation = Some(Operation { name: called(rule), target: target.unwrap_or(tenant.0).to_string() });
             about(Some(tenant), None);
-            let by = authorized_principal(&service, rule, credential, tenant).await?;
-            let caller = Caller { tenant, by, from, request_id: request_id(), repeat: None, operation };
+            let principal = authorized_principal(&service, rule, credential, tenant).await?;
+            let caller = Caller { tenant, principal, address, request_id: request_id(), repeat: None, operation };
             admit_to_organization(&service, caller, request).await?
         }
     };
@@ -73,7 +73,7 @@ fn admit_without_organization(
     service: &AdminService,
     rule: &AccessRule,
     credential: VerifiedCredential,
-    from: Option<IpAddr>,
+    address: Option<IpAddr>,
     mut request: Request,
 ) -> Result<Request, Problem> {
     authorize_without_organization(rule, &credential)?;
@@ -83,9 +83,9 @@ fn admit_without_organization(
         VerifiedCredential::Staff(claims) => {
             step_up::check_staff(service, rule, &sign_in)?;
             let email = email(&claims);
-            let by = Principal::Staff { subject: claims.subject, email };
+            let principal = Principal::Staff { subject: claims.subject, email };
             let (tenant, request_id) = (TenantId::VENDOR, request_id());
-            let caller = Caller { tenant, by, from, request_id, repeat: None, operation: None };
+            let caller = Caller { tenant, principal, address, request_id, repeat: None, operation: None };
             request.extensions_mut().insert(StaffCaller(caller));
         }
         VerifiedCredential::Token(..) => {}
@@ -133,10 +133,10 @@ async fn authorized_principal(
     tenant: TenantId,
 ) -> Result<Principal, Problem> {
     let sign_in = credential.sign_in();
-    let by = principal(service, credential, tenant).await?;
-    authorize_in_organization(rule, &by)?;
-    step_up::check(service, rule, &by, &sign_in, tenant).await?;
-    Ok(by)
+    let principal = principal(service, credential, tenant).await?;
+    authorize_in_organization(rule, &principal)?;
+    step_up::check(service, rule, &principal, &sign_in, tenant).await?;
+    Ok(principal)
 }
 
 /// Who that is in this organization.
@@ -153,7 +153,7 @@ async fn principal(
             let person = found.person;
             Ok(Principal::Person { user: person.id, email: email(&claims), role: person.role })
         }
-        VerifiedCredential::Token(of, by) if of == tenant => Ok(by),
+        VerifiedCredential::Token(of, principal) if of == tenant => Ok(principal),
         VerifiedCredential::Token(..) => Err(no_organization()),
         VerifiedCredential::Staff(claims) => {
             service
@@ -168,8 +168,8 @@ async fn principal(
 }
 
 /// Whether who asks may do this in their organization.
-fn authorize_in_organization(rule: &AccessRule, by: &Principal) -> Result<(), Problem> {
-    match (by, rule.least) {
+fn authorize_in_organization(rule: &AccessRule, principal: &Principal) -> Result<(), Problem> {
+    match (principal, rule.least) {
         (Principal::Staff { .. }, _) | (Principal::Person { .. }, LeastRole::SignedIn | LeastRole::Person) => Ok(()),
         (Principal::Person { role, .. }, LeastRole::Role(least)) if *role >= least => Ok(()),
         (Principal::Person { .. }, least) => Err(insufficient_role(least.as_str())),

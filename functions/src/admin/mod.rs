@@ -1,9 +1,10 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `recognize.rs`: how often they may ask ·
-//! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a
-//! fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists ·
-//! `pages.rs`: the document and its page · one file for each kind of thing that is managed, and for licenses a folder.
+//! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `check_credential.rs`: whether their
+//! credential is good, and how often they may ask · `credential.rs`: whose a credential is · `callers.rs`: who asks, as
+//! handlers take it · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals ·
+//! `filters.rs`: the parameters of lists · `pages.rs`: the document and its page · one file for each kind of thing that
+//! is managed, and for licenses a folder.
 
 pub mod access;
 mod access_policy;
@@ -11,6 +12,7 @@ pub(crate) mod answer;
 mod audit;
 mod callers;
 mod chain;
+mod check_credential;
 pub(crate) mod credential;
 mod erasures;
 mod filters;
@@ -22,7 +24,6 @@ mod pages;
 mod people;
 mod plans;
 mod projects;
-mod recognize;
 mod sessions;
 pub mod step_up;
 mod tokens;

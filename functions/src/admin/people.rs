@@ -80,7 +80,7 @@ pub(super) async fn read_person(
 
 /// What stood on a person's word when their role changed or they left.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
+#[schema(as = DelegatedAccessView, example = json!({"invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
         "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
         "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
     "invitations_revoked_total": 1,
@@ -89,7 +89,7 @@ pub(super) async fn read_person(
         "expires_at": "2026-12-21T03:31:22Z",
         "last_used_at": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
     "api_tokens_total": 1}))]
-pub(super) struct DelegatedAccessView {
+pub(super) struct GrantedAccessView {
     /// Open invitations that were revoked with it, the newest first, at most 100.
     invitations_revoked: Vec<Invitation>,
     /// How many were revoked.
@@ -101,8 +101,8 @@ pub(super) struct DelegatedAccessView {
     api_tokens_total: u64,
 }
 
-impl From<management::DelegatedAccess> for DelegatedAccessView {
-    fn from(it: management::DelegatedAccess) -> Self {
+impl From<management::GrantedAccess> for GrantedAccessView {
+    fn from(it: management::GrantedAccess) -> Self {
         Self {
             invitations_revoked: it.invitations.into_iter().map(Invitation::from).collect(),
             invitations_revoked_total: it.invitations_total,
@@ -118,25 +118,25 @@ pub(super) struct EditedPerson {
     #[serde(flatten)]
     person: Person,
     #[serde(flatten)]
-    delegated: DelegatedAccessView,
+    granted: GrantedAccessView,
 }
 
 impl From<management::RoleChange> for EditedPerson {
     fn from(it: management::RoleChange) -> Self {
-        Self { person: it.person.into(), delegated: it.delegated.into() }
+        Self { person: it.person.into(), granted: it.granted.into() }
     }
 }
 
 // Derived, the schema would be an `allOf` of two, which many generators of clients make two classes of.
 impl PartialSchema for EditedPerson {
     fn schema() -> RefOr<Schema> {
-        let (mut edited, delegated) = (object::<Person>(), object::<DelegatedAccessView>());
-        edited.properties.extend(delegated.properties);
-        edited.required.extend(delegated.required);
+        let (mut edited, granted) = (object::<Person>(), object::<GrantedAccessView>());
+        edited.properties.extend(granted.properties);
+        edited.required.extend(granted.required);
         edited.description = Some("A person whose role was changed, and what stood on their word.".to_owned());
-        edited.example = edited.example.zip(delegated.example).map(|(mut example, delegated)| {
-            if let (Some(example), Value::Object(delegated)) = (example.as_object_mut(), delegated) {
-                example.extend(delegated);
+        edited.example = edited.example.zip(granted.example).map(|(mut example, granted)| {
+            if let (Some(example), Value::Object(granted)) = (example.as_object_mut(), granted) {
+                example.extend(granted);
             }
             // The tokens that the person made are kept unless the request says otherwise.
             example["role"] = "member".into();
@@ -154,7 +154,7 @@ impl ToSchema for EditedPerson {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Person::schemas(schemas);
-        DelegatedAccessView::schemas(schemas);
+        GrantedAccessView::schemas(schemas);
     }
 }
 
@@ -166,7 +166,7 @@ fn object<T: PartialSchema>() -> Object {
     }
 }
 
-fn fate(word: &str) -> Result<TokenFate, &'static str> {
+fn token_fate(word: &str) -> Result<TokenFate, &'static str> {
     match word {
         "keep" => Ok(TokenFate::Keep),
         "revoke" => Ok(TokenFate::Revoke),
@@ -205,7 +205,7 @@ pub(super) async fn edit_person(
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
-    let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
+    let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), token_fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
     let edited = service.management.change_role(&caller, person, role, version, tokens).await?;
     Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
@@ -230,7 +230,7 @@ pub(super) struct RemovalQuery {
 /// invitations to their address, and the API tokens that they made are revoked as well, unless the tokens are kept.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", params(RemovalQuery),
     responses((status = 200, description = "No longer one of its people, and what was revoked with \
-        them", body = DelegatedAccessView),
+        them", body = GrantedAccessView),
               (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(
@@ -240,11 +240,11 @@ pub(super) async fn remove_person(
     QueryParameters(query): QueryParameters<RemovalQuery>,
 ) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
-    let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), fate);
+    let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), token_fate);
     let tokens = filters.check(tokens)?;
     let ended = service.management.remove_person(&caller, person, tokens.unwrap_or(TokenFate::Revoke)).await?;
     Ok(match tokens {
-        Some(_) => axum::Json(DelegatedAccessView::from(ended)).into_response(),
+        Some(_) => axum::Json(GrantedAccessView::from(ended)).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }

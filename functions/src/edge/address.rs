@@ -28,7 +28,7 @@ pub fn of(parts: &Parts, proxies: u8) -> Option<IpAddr> {
     if proxies == 0 {
         return peer;
     }
-    match told(&parts.headers, proxies) {
+    match client_address(&parts.headers, proxies) {
         Ok(client) => Some(client),
         Err(why) => {
             static SAID: RareWarning = RareWarning::new();
@@ -45,7 +45,7 @@ pub fn of(parts: &Parts, proxies: u8) -> Option<IpAddr> {
 }
 
 /// What the proxies say, or why that is no address.
-fn told(headers: &HeaderMap, proxies: u8) -> Result<IpAddr, &'static str> {
+fn client_address(headers: &HeaderMap, proxies: u8) -> Result<IpAddr, &'static str> {
     let (name, forwarded) = if headers.contains_key(X_FORWARDED_FOR) {
         (X_FORWARDED_FOR, false)
     } else if headers.contains_key(FORWARDED) {

@@ -135,7 +135,7 @@ fn stand_in(wanted: &Path) -> String {
 
 /// A directory in the account's reach for what cannot be where it was asked for.
 fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
-    let base = beside(wanted).filter(|base| account.can_enter(base)).unwrap_or_else(durable_base);
+    let base = data_parent(wanted).filter(|base| account.can_enter(base)).unwrap_or_else(durable_base);
     let dir = own_dir_for(&base, wanted, Some(account))?;
     // Before a version of this that gave the stores an account of their own they ran as another one, with the data
     // elsewhere.
@@ -165,7 +165,7 @@ fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
 
 /// Where the data directory is, whose store's directory is `wanted`: as lasting as that. Not where everybody may rename
 /// what is ours.
-fn beside(wanted: &Path) -> Option<PathBuf> {
+fn data_parent(wanted: &Path) -> Option<PathBuf> {
     let base = wanted.parent()?.parent()?;
     let mode = fs::metadata(base).ok()?.mode();
     let safe = mode & 0o022 == 0 || mode & 0o1000 != 0;
@@ -214,7 +214,7 @@ pub async fn clean(wanted: &Path) -> StoreResult<()> {
 }
 
 async fn remove_stand_ins(wanted: &Path, account: Option<&StoreAccount>) -> StoreResult<()> {
-    for base in [beside(wanted), account.map(|_| durable_base()), Some(short_base())].into_iter().flatten() {
+    for base in [data_parent(wanted), account.map(|_| durable_base()), Some(short_base())].into_iter().flatten() {
         let dir = base.join(stand_in(wanted));
         if fs::symlink_metadata(&dir).is_ok() {
             check_own(&dir, account)?;

@@ -131,7 +131,7 @@ impl Stage {
             },
             organization: "Example".into(),
             product: None,
-            from: None,
+            address: None,
             request_id: None,
             sign_in: Default::default(),
         };

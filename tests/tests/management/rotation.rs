@@ -155,8 +155,8 @@ async fn an_api_token_that_is_revoked_behind_the_door_gives_no_new_key() {
     let desk = Desk::new().await;
     let scopes = [Scope::LicensesWrite];
     let token = OpaqueSecret::parse(SecretKind::ApiToken, &desk.api_token(desk.tenant(), &scopes).await).unwrap();
-    let by = Principal::Token { id: token.id, name: "a script".into(), scopes: scopes.into() };
-    let (world, act) = (&desk.world, Caller { by, ..desk.world.act() });
+    let principal = Principal::Token { id: token.id, name: "a script".into(), scopes: scopes.into() };
+    let (world, act) = (&desk.world, Caller { principal, ..desk.world.act() });
     world.management.revoke_api_token(&world.act(), token.id).await.unwrap();
     let peppers = &license_tests::world::peppers();
     let rotated = world.management.rotate_key(&act, world.license.id, rotation(0), peppers).await;

@@ -180,7 +180,7 @@ async fn a_trial_is_known_under_the_pepper_before_and_no_longer() {
             },
             organization: "Ada's".into(),
             product: None,
-            from: None,
+            address: None,
             request_id: None,
             sign_in: Default::default(),
         };

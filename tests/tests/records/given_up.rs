@@ -83,7 +83,7 @@ impl Begun {
                     },
                     organization: "Another".into(),
                     product: None,
-                    from: None,
+                    address: None,
                     request_id: None,
                     sign_in: Default::default(),
                 };

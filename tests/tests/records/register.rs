@@ -25,7 +25,7 @@ fn person(subject: &str) -> NewOrganization {
         },
         organization: "Ada's".into(),
         product: None,
-        from: None,
+        address: None,
         request_id: None,
         sign_in: Default::default(),
     }

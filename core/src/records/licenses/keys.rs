@@ -73,7 +73,7 @@ impl AuditedChange<'_> {
 
     /// Ends sessions of a license that began with a key that is not valid any more, on up to 200 seats.
     pub(crate) async fn end_sessions_of_old_keys(&mut self, id: LicenseId) -> Result<EndedSessions> {
-        let (tenant, by) = (self.tenant().0, self.by().kind_and_name());
+        let (tenant, by) = (self.tenant().0, self.principal().kind_and_name());
         let query = sqlx::query("select * from end_sessions_of_old_keys($1, $2, $3, $4)");
         let rows = query.bind(tenant).bind(id.0).bind(SEATS_AT_ONCE).bind(by).fetch_all(self.sql()).await?;
         let mut ended = EndedSessions { sessions: Vec::new(), pools: changed_pools(&rows)? };

@@ -58,7 +58,7 @@ impl SchemaConnection {
         let wanted: BTreeSet<RoleGrant> = wanted.iter().cloned().collect();
         unknown(&mut transaction, &wanted).await?;
         unlimited(&mut transaction, &wanted).await?;
-        let taken: Vec<&Membership> = members.iter().filter(|it| !wanted.contains(&it.grant)).collect();
+        let taken: Vec<&RoleMembership> = members.iter().filter(|it| !wanted.contains(&it.grant)).collect();
         let revoked: BTreeSet<RoleGrant> = taken.iter().map(|it| it.grant.clone()).collect();
         let report = GrantReport {
             granted: wanted.difference(&present).cloned().collect(),
@@ -78,14 +78,14 @@ impl SchemaConnection {
 }
 
 /// A login that is a member of a serving role, and who made it one.
-struct Membership {
+struct RoleMembership {
     grant: RoleGrant,
     grantor: String,
     /// Whether the login may become the role.
     usable: bool,
 }
 
-impl Membership {
+impl RoleMembership {
     fn cannot_be_taken(&self) -> String {
         let Self { grant: RoleGrant { user, role }, grantor, .. } = self;
         format!(
@@ -107,7 +107,7 @@ async fn give(connection: &mut PgConnection, grants: &[RoleGrant], by_grantor: b
 
 /// Revokes each membership in the name of the role that granted it. If a membership was granted by another role,
 /// PostgreSQL would only warn and change nothing.
-async fn take(connection: &mut PgConnection, memberships: &[&Membership], by_grantor: bool) -> SchemaResult<()> {
+async fn take(connection: &mut PgConnection, memberships: &[&RoleMembership], by_grantor: bool) -> SchemaResult<()> {
     for it in memberships {
         let names = [it.grant.role.as_str(), &it.grant.user, &it.grantor];
         let (form, names) = if by_grantor {
@@ -126,7 +126,7 @@ async fn granted(connection: &mut PgConnection) -> SchemaResult<Vec<RoleGrant>> 
 }
 
 /// A login may be a member more than once, by several who granted it (PostgreSQL 16 and later).
-async fn memberships(connection: &mut PgConnection) -> SchemaResult<Vec<Membership>> {
+async fn memberships(connection: &mut PgConnection) -> SchemaResult<Vec<RoleMembership>> {
     let sql = "-- granted_roles
         select u.rolname::text, r.rolname::text, coalesce(g.rolname::text, ''),
           coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
@@ -138,7 +138,8 @@ async fn memberships(connection: &mut PgConnection) -> SchemaResult<Vec<Membersh
         .fetch_all(connection)
         .await
         .map_err(|e| SchemaError::of("the grants could not be read", e))?;
-    let membership = |(user, role, grantor, usable)| Membership { grant: RoleGrant { user, role }, grantor, usable };
+    let membership =
+        |(user, role, grantor, usable)| RoleMembership { grant: RoleGrant { user, role }, grantor, usable };
     Ok(rows.into_iter().map(membership).collect())
 }
 

@@ -1,7 +1,7 @@
 //! The licenses of an organization: listed, shown, made and edited.
 //!
-//! `status.rs`: suspended, resumed, revoked · `rotate.rs`: given a new key · `terms.rs` and `term_views.rs`: the terms of
-//! licenses and of the plans they are made from, asked for and shown.
+//! `status.rs`: suspended, resumed, revoked · `rotate.rs`: given a new key · `terms.rs` and `term_views.rs`: the terms
+//! of licenses and of the plans they are made from, asked for and shown.
 
 pub(super) mod rotate;
 pub(super) mod status;

@@ -22,7 +22,7 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn note_read(&self, caller: &Caller) -> Result<()> {
-        if !matches!(caller.by, Principal::Staff { .. }) {
+        if !matches!(caller.principal, Principal::Staff { .. }) {
             return Ok(());
         }
         let mut transaction = self.begin_patiently(caller.tenant).await?;
@@ -33,7 +33,7 @@ impl Records {
 
 /// The same at the end of a transaction of the caller's change.
 pub(super) async fn write_down(sql: &mut PgConnection, caller: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
-    let (Principal::Staff { .. }, Some(operation)) = (&caller.by, &caller.operation) else { return Ok(()) };
+    let (Principal::Staff { .. }, Some(operation)) = (&caller.principal, &caller.operation) else { return Ok(()) };
     if caller.tenant == TenantId::VENDOR {
         return Ok(()); // The catalog belongs to the vendor and has no audit log of an organization.
     }
@@ -48,7 +48,7 @@ pub(super) async fn write_down(sql: &mut PgConnection, caller: &Caller, peppers:
         where a.action = 'staff.read' and a.target = $3 and a.after->>'operation' = $4)";
     let noted: bool = sqlx::query_scalar(noted)
         .bind(caller.tenant.0)
-        .bind(caller.by.id())
+        .bind(caller.principal.id())
         .bind(&operation.target)
         .bind(&operation.name)
         .fetch_one(&mut *sql)

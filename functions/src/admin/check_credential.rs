@@ -1,4 +1,4 @@
-//! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The
+//! Before a request is looked at: its credential is checked, and who asks too often or with wrong ones is refused. The
 //! records come last.
 
 use super::{
@@ -14,17 +14,17 @@ use license_core::{
 use std::net::IpAddr;
 
 /// Who asks, and how they stand to their limit.
-pub(super) async fn recognized(
+pub(super) async fn check_credential(
     service: &AdminService,
     parts: &Parts,
     bearer: BearerCredential,
-    from: Option<IpAddr>,
+    address: Option<IpAddr>,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     match OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0) {
-        Some(token) => api_token(service, parts, bearer, from, &token.hash()).await,
+        Some(token) => api_token(service, parts, bearer, address, &token.hash()).await,
         None => {
             let token = bearer.0.clone();
-            let credential = match authenticate(service, bearer, from).await {
+            let credential = match authenticate(service, bearer, address).await {
                 Ok(credential) => credential,
                 Err(why) => return Err(service.credential_guesses.refused(parts, &token, why).await),
             };
@@ -40,7 +40,7 @@ async fn api_token(
     service: &AdminService,
     parts: &Parts,
     bearer: BearerCredential,
-    from: Option<IpAddr>,
+    address: Option<IpAddr>,
     hash: &str,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     let mut rate_headers = None;
@@ -49,7 +49,7 @@ async fn api_token(
         rate_headers = service.limit.admit(hash).await?;
     }
     let ask = async {
-        match authenticate(service, bearer, from).await {
+        match authenticate(service, bearer, address).await {
             Ok(credential) => Ok(Some(credential)),
             Err(why) if why.code() == ProblemCode::TokenInvalid => Ok(None),
             Err(why) => Err(why),

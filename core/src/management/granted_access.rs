@@ -18,7 +18,7 @@ const SHOWN: usize = 100;
 
 /// The invitations and API tokens that depended on a person's role when it changed or they left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DelegatedAccess {
+pub struct GrantedAccess {
     /// Invitations that were revoked, the newest first, at most a hundred.
     pub invitations: Vec<InvitationRow>,
     /// How many were revoked.
@@ -33,7 +33,7 @@ impl AuditedChange<'_> {
     /// The caller as the records know them now and until the end of this change: between the check of the credential
     /// and this transaction somebody may have been removed, lowered or revoked.
     pub(super) async fn current_principal(&mut self) -> ChangeResult<Principal> {
-        match self.by().clone() {
+        match self.principal().clone() {
             Principal::Person { user, email, .. } => {
                 let role = self.hold_role(user).await?.ok_or(ChangeRefusal::NotFound)?;
                 Ok(Principal::Person { user, email, role })
@@ -50,13 +50,13 @@ impl AuditedChange<'_> {
     /// and with [`TokenFate::Revoke`] their API tokens. Of somebody who no longer belongs (`now` is `None`) also every
     /// open invitation to their own address: whoever wants them back invites them again. `why` is the action that the
     /// audit log names as the cause.
-    pub(super) async fn end_delegation(
+    pub(super) async fn end_granted_access(
         &mut self,
         person: &PersonRow,
         now: Option<PersonRole>,
         fate: TokenFate,
         why: &str,
-    ) -> ChangeResult<DelegatedAccess> {
+    ) -> ChangeResult<GrantedAccess> {
         let mut invitations = self.withdraw_invitations(person, now).await?;
         let mut tokens = self.lock_tokens_of(person.id).await?;
         let cause = json!({ "because": why, "person": person.id });
@@ -79,14 +79,14 @@ impl AuditedChange<'_> {
         let (invitations_total, tokens_total) = (invitations.len() as u64, tokens.len() as u64);
         invitations.truncate(SHOWN);
         tokens.truncate(SHOWN);
-        Ok(DelegatedAccess { invitations, invitations_total, tokens, tokens_total })
+        Ok(GrantedAccess { invitations, invitations_total, tokens, tokens_total })
     }
 }
 
 /// What the audit log says of API tokens that were kept with somebody's removal.
-pub(super) fn describe_kept(delegated: &DelegatedAccess, fate: TokenFate) -> Value {
+pub(super) fn describe_kept(granted: &GrantedAccess, fate: TokenFate) -> Value {
     match fate {
-        TokenFate::Keep if delegated.tokens_total > 0 => json!({ "api_tokens_kept": delegated.tokens_total }),
+        TokenFate::Keep if granted.tokens_total > 0 => json!({ "api_tokens_kept": granted.tokens_total }),
         _ => Value::Null,
     }
 }
