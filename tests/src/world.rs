@@ -46,9 +46,6 @@ pub struct World {
     pub timing: LeaseTiming,
     pub replication_id: ReplicationId,
     pub protocol: SeatProtocol,
-    /// The same by its former name, for `tests/pushes.rs` alone, which is being changed on another branch. It goes when
-    /// that file says `protocol`.
-    pub moves: SeatProtocol,
     pub reaper: SeatReaper,
     /// Changes in PostgreSQL alone: Redis is told nothing.
     pub management: Management,
@@ -127,7 +124,6 @@ impl World {
         let seats = || SeatStore::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
         let protocol = instance(seats(), &database, timing, shape.clock.clone()).await;
         Self {
-            moves: protocol.clone(),
             protocol,
             reaper: SeatReaper::new(seats(), Records::with(database.clone(), DatabaseRole::Reaper, 4), timing),
             management: Management::new(admin.clone()),
@@ -196,7 +192,6 @@ impl World {
         self.reaper = self.another_reaper();
         self.seat_management = SeatManagement::new(self.seats(), self.admin.clone());
         self.protocol = self.instance().await;
-        self.moves = self.protocol.clone();
         old
     }
 

@@ -136,9 +136,9 @@ async fn a_tick_asks_for_no_more_than_there_is_to_do() {
     assert!(endpoint.events().iter().any(|event| event.kind == "organization.created"));
     // No seat is held and no event waits.
     assert_eq!(tick().await, []);
-    let seat = endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    let seat = endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     assert_eq!(tick().await, [endpoint.world.share()]);
-    license_tests::client::release(&endpoint.world.moves, &seat).await;
+    license_tests::client::release(&endpoint.world.protocol, &seat).await;
     // The most seats that were held in the last minute are told although no seat is held any more.
     assert_eq!(endpoint.reap().await, 204);
     let usage: Vec<Event> = endpoint.events().into_iter().filter(|event| event.kind == "usage").collect();
@@ -148,7 +148,7 @@ async fn a_tick_asks_for_no_more_than_there_is_to_do() {
 #[tokio::test]
 async fn a_share_ends_what_lapsed_and_publishes_what_happened_each_event_once() {
     let endpoint = Endpoint::new().await;
-    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     endpoint.world.pass_ttl();
     assert_eq!(endpoint.reap().await, 204);
     assert_eq!(endpoint.world.held().await, []);
@@ -163,7 +163,7 @@ async fn a_share_ends_what_lapsed_and_publishes_what_happened_each_event_once() 
 async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
     let endpoint = Endpoint::new().await;
     let a = endpoint.world.machine("a");
-    a.seated(&endpoint.world.moves).await;
+    a.seated(&endpoint.world.protocol).await;
     endpoint.world.pass_ttl();
     let late =
         Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
@@ -177,15 +177,15 @@ async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
         assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), late.clone()).await, 204);
     }
     assert_eq!(kinds(), once, "no event was written twice");
-    let seat = a.restarted().seated(&endpoint.world.moves).await;
+    let seat = a.restarted().seated(&endpoint.world.protocol).await;
     assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), late).await, 204);
-    license_tests::client::alive(&endpoint.world.moves, &seat).await;
+    license_tests::client::alive(&endpoint.world.protocol, &seat).await;
 }
 
 #[tokio::test]
 async fn nobody_but_our_subscriptions_may_push() {
     let endpoint = Endpoint::new().await;
-    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     endpoint.world.pass_ttl();
     let body =
         Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
@@ -206,7 +206,7 @@ async fn nobody_but_our_subscriptions_may_push() {
 #[tokio::test]
 async fn a_poison_message_is_acknowledged_and_changes_nothing() {
     let endpoint = Endpoint::new().await;
-    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     endpoint.world.pass_ttl();
     let envelope = |data: &str| {
         let message = Message { data: data.as_bytes().to_vec(), ..Message::default() };
@@ -221,7 +221,7 @@ async fn a_poison_message_is_acknowledged_and_changes_nothing() {
 #[tokio::test]
 async fn with_the_publisher_away_a_push_is_not_acknowledged_and_events_wait() {
     let endpoint = Endpoint::new().await;
-    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     endpoint.published.away.store(true, Ordering::SeqCst);
     assert_eq!(endpoint.push("/tick", Message::tick()).await, 503);
     assert_eq!(endpoint.reap().await, 503);
@@ -233,7 +233,7 @@ async fn with_the_publisher_away_a_push_is_not_acknowledged_and_events_wait() {
 #[tokio::test]
 async fn with_redis_away_a_share_is_not_acknowledged() {
     let mut endpoint = Endpoint::new().await;
-    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     endpoint.world.redis.kill().await;
     assert!(endpoint.reap().await >= 500);
 }
@@ -241,7 +241,7 @@ async fn with_redis_away_a_share_is_not_acknowledged() {
 #[tokio::test]
 async fn a_share_that_cannot_be_swept_keeps_no_event_from_being_published() {
     let endpoint = Endpoint::new().await;
-    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.machine("a").seated(&endpoint.world.protocol).await;
     let mut truth = endpoint.world.truth().await;
     // PostgreSQL answers, but not the question which pools there are.
     sqlx::Executor::execute(&mut truth, "revoke select on licenses from reaper").await.unwrap();
