@@ -20,7 +20,8 @@ class RequestWay:
     """Where the connection of one request leads. It is noted by a trace of httpx, which knows what was really asked."""
 
     def __init__(self, address: str, given: Any) -> None:  # noqa: ANN401 - a setting proxy, as httpx has it
-        self.address, self._given = address, given
+        self.address: str = address
+        self._given: Any = given
         self._connected: tuple[str, int] | None = None
 
     def note(self, event: str, info: Mapping[str, Any]) -> None:
