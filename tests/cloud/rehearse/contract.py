@@ -62,7 +62,9 @@ def names(said: str, variable: str) -> bool:
 def _outcome(command: list, environment: dict) -> tuple:
     """Whether it has read what it is told, what it wrote until then or until its end, and how it ended if it did."""
     with socket.create_server(("127.0.0.1", 0)) as metadata:
-        host = f"127.0.0.1:{metadata.getsockname()[1]}"
+        job = pathlib.Path(command[0]).name in VERBS
+        # Whoever asks nobody is refused at once; a service that asks one who never answers would wait before it listens.
+        host = f"127.0.0.1:{metadata.getsockname()[1] if job else 1}"
         child = subprocess.Popen(
             command,
             env=environment | {"GCE_METADATA_HOST": host},
@@ -70,7 +72,6 @@ def _outcome(command: list, environment: dict) -> tuple:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        job = pathlib.Path(command[0]).name in VERBS
         said, deadline = b"", time.monotonic() + _SECONDS
         try:
             while b'"message":"listening"' not in said:
