@@ -63,7 +63,7 @@ def _outcome(command: list, environment: dict) -> tuple:
     """Whether it has read what it is told, what it wrote until then or until its end, and how it ended if it did."""
     with socket.create_server(("127.0.0.1", 0)) as metadata:
         job = pathlib.Path(command[0]).name in VERBS
-        # Whoever asks nobody is refused at once; a service that asks one who never answers would wait before it listens.
+        # A service that asks one who never answers would wait before it listens: nobody is there, and it is refused.
         host = f"127.0.0.1:{metadata.getsockname()[1] if job else 1}"
         child = subprocess.Popen(
             command,
