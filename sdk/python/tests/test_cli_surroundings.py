@@ -198,13 +198,19 @@ EVERYWHERE_WORDS = ("run", "status", "--help")
 @one_python
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_no_surrounding_brings_a_traceback_out_of_any_command(world: World, name: str) -> None:
-    check(world, SURROUNDINGS[name], WORDS)
+    surrounding = SURROUNDINGS[name]
+    # Where every question is answered nothing lasts longer for it, and a busy machine has the time that it needs.
+    check(patient(world) if surrounding.exits is fine else world, surrounding, WORDS)
 
 
 @pytest.mark.parametrize("kind", EVERYWHERE)
 def test_one_surrounding_of_each_kind_brings_none_on_any_python(world: World, kind: str) -> None:
-    patient = dataclasses.replace(world, env=world.env | {f"{PREFIX}TIMEOUT": "20"})  # several Pythons run side by side
-    check(patient, SURROUNDINGS[EVERYWHERE[kind]], {command: WORDS[command] for command in EVERYWHERE_WORDS})
+    # Several Pythons run side by side.
+    check(patient(world), SURROUNDINGS[EVERYWHERE[kind]], {command: WORDS[command] for command in EVERYWHERE_WORDS})
+
+
+def patient(world: World) -> World:
+    return dataclasses.replace(world, env=world.env | {f"{PREFIX}TIMEOUT": "20"})
 
 
 def check(world: World, surrounding: Surrounding, commands: dict[str, list[str]]) -> None:
