@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from coditect_license import AsyncLicenseClient, LicenseClient, ServerUnreachable
+from coditect_license._exchange import SendRequest
+from coditect_license._http import AsyncHttp
+from coditect_license._proxies import RequestWay
 
 from .cli_world import World, world_at
 
@@ -128,6 +131,25 @@ def test_a_proxy_that_keeps_a_request_waiting_is_named_too(
     for said in refusals(server, settings, SHORT):
         assert f"through the proxy 127.0.0.1:{proxy.port} (from {origin})" in said
         assert "NO_PROXY" in said and "secret" not in said
+
+
+def test_a_request_that_no_timeout_of_httpx_ends_names_its_proxy_too(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the time of the call is over before httpx notices its own."""
+
+    async def never(_http: AsyncHttp, _effect: SendRequest, way: RequestWay) -> None:
+        way.note("connection.connect_tcp.started", {"host": "127.0.0.1", "port": 9})
+        await asyncio.Event().wait()
+
+    async def hold() -> None:
+        async with AsyncLicenseClient(SECURE, timeout=1, max_retries=0, offline=False, **settings) as client:
+            await client.seat()
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr(AsyncHttp, "send", never)
+    with pytest.raises(ServerUnreachable, match=r"through the proxy 127\.0\.0\.1:9 \(from HTTPS_PROXY\)"):
+        asyncio.run(hold())
 
 
 def test_no_proxy_is_named_where_the_server_is_asked_without_one(

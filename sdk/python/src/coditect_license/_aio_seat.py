@@ -20,7 +20,8 @@ from ._aio_aside import run_aside, running_loop, wait_for_future
 from ._aside import Aside
 from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable, TooManyProcesses
-from ._exchange import DoAside, EffectResult, Flow, SendRequest, TransportFault
+from ._exchange import DoAside, EffectResult, Flow, SendRequest
+from ._faults import late_fault
 from ._http import AsyncHttp
 from ._seat_core import SeatCore
 from ._seat_state import SeatEvent
@@ -78,13 +79,14 @@ async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
             return http.trust.unread(effect.request.request_id)
         effect = replace(effect, timeout=left)
     # The time limit ends what has none of its own, such as a resolver.
-    sending = asyncio.ensure_future(http.send(effect))
+    way = http.way_of(effect)
+    sending = asyncio.ensure_future(http.send(effect, way))
     try:
         if await wait_for_future(sending, effect.timeout + 0.5) and not sending.cancelled():
             return sending.result()
     finally:
         sending.cancel()
-    return TransportFault(f"no answer within {effect.timeout:.1f} s", None, effect.request.request_id)
+    return late_fault(effect, way)
 
 
 async def persist(make: Callable[[], Coroutine[Any, Any, None]]) -> bool:

@@ -28,6 +28,18 @@ def fault_of(error: Exception, effect: SendRequest, way: RequestWay) -> Transpor
     return TransportFault(reason, advice, sent, may_have_arrived=not _was_unsent(error))
 
 
+def late_fault(effect: SendRequest, way: RequestWay) -> TransportFault:
+    """The fault of a request of which nothing has come to an end when its time was over."""
+    reason, advice = _late_reason(effect), None
+    if way.proxy is not None:
+        reason, advice = f"{reason}, through {way.proxy}", way.advice
+    return TransportFault(reason, advice, effect.request.request_id)
+
+
+def _late_reason(effect: SendRequest) -> str:
+    return f"no answer within {effect.timeout:.1f} s"
+
+
 def _was_unsent(error: Exception) -> bool:
     """Whether an error says that no connection was made, so that the request reached nobody."""
     try:
@@ -59,7 +71,7 @@ def _reason_of(error: Exception, effect: SendRequest) -> str:
     except ImportError as missing:
         return f"the package httpx cannot be loaded ({missing})"
     if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {effect.timeout:.1f} s"
+        return _late_reason(effect)
     if _has_errno(error, errno.EMFILE, errno.ENFILE):
         return "this program has no file descriptor left for a connection"
     return _text_of(error)

@@ -139,9 +139,12 @@ class AsyncHttp:
             pass
         return None
 
-    async def send(self, effect: SendRequest) -> Reply | TransportFault:
+    def way_of(self, effect: SendRequest) -> RequestWay:
+        """Where the connection of a request leads that is sent with it, for who gives up waiting for it."""
+        return _way_of(self._context, effect)
+
+    async def send(self, effect: SendRequest, way: RequestWay) -> Reply | TransportFault:
         """The reply, or the reason why there is none."""
-        way = _way_of(self._context, effect)
         try:
             client = self._client()
             # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
