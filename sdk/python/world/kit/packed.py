@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 WORLD = Path(__file__).resolve().parents[1]
 SDK = WORLD.parent
 REQUIREMENTS = WORLD / "requirements-frozen.txt"
-# Nuitka compiles all that is imported, on two processors.
-BUILD_SECONDS = 1800
+BUILD_SECONDS = 600
 IN_ENVIRONMENT = "PACKED_IN_ENVIRONMENT"
 
 
-def use_environment(requirements: Path = REQUIREMENTS) -> None:
+def use_environment() -> None:
     """Go on in the environment with the programs that pack, which is made now if it is not there."""
     # Whoever stops a part stops what it started with it, and leaves no folder behind.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -34,7 +33,7 @@ def use_environment(requirements: Path = REQUIREMENTS) -> None:
     from .environment import environment
 
     # Of the Python itself, also where an environment of it was started: the same one wherever the part is started from.
-    python = environment(sys._base_executable, requirements)
+    python = environment(sys._base_executable, REQUIREMENTS)
     paths = os.pathsep.join(map(str, (SDK / "src", SDK, WORLD)))
     given = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", IN_ENVIRONMENT: "yes"}
     os.execve(python, [str(python), *sys.argv], given)
