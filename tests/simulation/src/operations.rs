@@ -37,8 +37,14 @@ pub enum Operation {
     /// The reaper's look at the pool, so often, spread over so long.
     Reap(u32, Duration),
     /// Nothing new happens before everything so far has: faults of the stores, and what clients and staff asked for.
-    /// Where the order of two operations matters, the times of a plan alone do not keep it on a busy machine.
+    /// Where the order of two operations matters, the times of a plan alone do not keep it on a busy machine; its
+    /// clock stands still meanwhile.
     Settle,
+    /// Nothing new happens before this client has a seat: it asks for one until then, and the plan's clock stands still.
+    Seated(usize),
+    /// From now on the list is over as soon as more holders believe than there are seats: what must be oversold is
+    /// given the time that a busy machine needs, and an idle one does not wait for it.
+    EndOversold,
 }
 
 /// What a client does.
@@ -214,6 +220,8 @@ impl fmt::Display for Operation {
             Self::Resume => write!(f, "resume"),
             Self::Reap(times, over) => write!(f, "reap {times} times over {}ms", over.as_millis()),
             Self::Settle => write!(f, "settle"),
+            Self::Seated(client) => write!(f, "seated client {client}"),
+            Self::EndOversold => write!(f, "end when oversold"),
         }
     }
 }
@@ -295,6 +303,8 @@ impl FromStr for Operation {
             ("resume", []) => Self::Resume,
             ("reap", [times, "times", "over", over]) => Self::Reap(number(times)?, duration(over)?),
             ("settle", []) => Self::Settle,
+            ("seated", ["client", client]) => Self::Seated(number(client)?),
+            ("end", ["when", "oversold"]) => Self::EndOversold,
             _ => return Err(format!("no such operation: {text}")),
         })
     }
@@ -312,7 +322,8 @@ impl Operation {
             Self::Function(_, _, Signal::Kill) => Some("function kill".into()),
             Self::Function(_, _, Signal::Pause(_)) => Some("function pause".into()),
             Self::Client(..) | Self::Kick(..) | Self::Rotate(_) | Self::Processes(_) | Self::Resize(_) => None,
-            Self::Suspend | Self::Resume | Self::Reap(..) | Self::Settle => None,
+            Self::Suspend | Self::Resume | Self::Reap(..) => None,
+            Self::Settle | Self::Seated(_) | Self::EndOversold => None,
         }
     }
 }

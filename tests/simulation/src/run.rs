@@ -119,14 +119,24 @@ impl Run {
         Self { setting, clients, fleet, ways, redis, records, asking, aside, figures, staff, nodes, watch, restored }
     }
 
-    /// Everything in the plan, each at its time.
+    /// Everything in the plan, each at its time; what waits for others stops the plan's clock.
     pub async fn operations(&mut self, plan: &Plan) {
-        let began = Instant::now();
+        let mut began = Instant::now();
+        let mut ends_oversold = false;
         for operation in &plan.operations {
             let due = began + operation.at;
             tokio::time::sleep_until(due.into()).await;
             self.figures.late = self.figures.late.max(due.elapsed());
+            if ends_oversold && self.clients.log().believing() > self.setting.seats as usize {
+                return;
+            }
+            let reached = Instant::now();
             self.operate(&operation.what).await;
+            match operation.what {
+                Operation::Settle | Operation::Seated(_) => began += reached.elapsed(),
+                Operation::EndOversold => ends_oversold = true,
+                _ => {}
+            }
         }
         tokio::time::sleep_until((began + self.setting.length).into()).await;
     }
@@ -137,6 +147,20 @@ impl Run {
         self.records.caught_up().await;
         while self.asking.join_next().await.is_some() {}
         while self.aside.join_next().await.is_some() {}
+    }
+
+    /// Lets a client ask until it has a seat, once what everybody asked so far has ended.
+    ///
+    /// # Panics
+    /// If it has none for a minute: the list is about somebody who has one.
+    async fn seated(&mut self, client: usize) {
+        while self.asking.join_next().await.is_some() {}
+        let since = Instant::now();
+        while !self.clients.has_seat(client) {
+            assert!(since.elapsed() < Duration::from_secs(60), "client {client} was not given a seat for a minute");
+            self.clients.act(client, Deed::Ask).expect("a client of this run").await.expect("no client panics");
+            tokio::time::sleep(self.setting.ttl / 50).await;
+        }
     }
 
     async fn operate(&mut self, what: &Operation) {
@@ -203,6 +227,8 @@ impl Run {
                 staff.decide(Status::Active).await;
             }),
             Operation::Settle => self.settle().await,
+            Operation::Seated(client) => self.seated(*client).await,
+            Operation::EndOversold => {}
         }
         while self.asking.try_join_next().is_some() {}
         while self.aside.try_join_next().is_some() {}

@@ -139,6 +139,11 @@ impl Clients {
         self.shared.trace.lock().unwrap().join("\n")
     }
 
+    /// Whether the client's present process was given a seat that it has not given back and was not told to be gone.
+    pub fn has_seat(&self, n: usize) -> bool {
+        self.clients[n].has_seat()
+    }
+
     /// Clients that want a seat.
     pub fn wanting(&self) -> Vec<usize> {
         (0..self.clients.len()).filter(|n| self.clients[*n].wants()).collect()

@@ -105,6 +105,10 @@ impl Client {
         self.process().wants
     }
 
+    pub(super) fn has_seat(&self) -> bool {
+        self.process().session.is_some()
+    }
+
     pub(super) fn switch_off(&self) {
         let mut process = self.process();
         let wanted = std::mem::take(&mut process.wants);
