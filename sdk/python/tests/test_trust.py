@@ -115,6 +115,20 @@ def test_a_file_without_certificates_is_named(inspected: tuple[str, Path], setti
                 ask()
 
 
+@pytest.mark.parametrize("begins", ["CERTIFICATE", "X509 CERTIFICATE"])
+def test_a_certificate_is_read_with_either_head_that_openssl_writes(tmp_path: Path, begins: str) -> None:
+    ca, _ = certificate(tmp_path)
+    ca.write_text(ca.read_text().replace(" CERTIFICATE-", f" {begins}-"))
+    assert tls_context(str(ca)).cert_store_stats()["x509_ca"] == 1
+
+
+def test_a_file_of_openssls_own_form_is_refused_with_how_to_convert_it(tmp_path: Path) -> None:
+    ca, _ = certificate(tmp_path)
+    ca.write_text(ca.read_text().replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-"))
+    with pytest.raises(ConfigurationError, match=r"TRUSTED CERTIFICATE.*openssl x509 -in"):
+        tls_context(str(ca))
+
+
 def test_the_systems_own_store_is_asked_where_truststore_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     made = ssl.create_default_context()
     module = types.ModuleType("truststore")

@@ -17,7 +17,15 @@ from ._forks import no_fork
 
 MOST_BYTES = 16 * 1024 * 1024
 """The most that is read of a file of certificate authorities. Those of a whole system are a quarter of a megabyte."""
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_CERTIFICATE = re.compile(r"-----BEGIN (?:X509 )?CERTIFICATE-----.*?-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
+_OWN_FORM = "-----BEGIN TRUSTED CERTIFICATE-----"
+"""A certificate with OpenSSL's own words behind it, for what it is trusted, and for what it is not. Read without them,
+one that was distrusted would be believed."""
+
+_NOT_PLAIN = (
+    "its certificates begin with TRUSTED CERTIFICATE, which only OpenSSL itself reads; "
+    "write each as a plain one: openssl x509 -in FILE -out NEW"
+)
 
 MakeContext = Callable[[], ssl.SSLContext]
 """Makes a TLS context of what was read before: it only computes."""
@@ -48,9 +56,10 @@ def tls_context(verify: Any) -> ssl.SSLContext:  # noqa: ANN401 - checked settin
 def _given_authorities(verify: str) -> MakeContext:
     if os.path.isdir(verify):  # noqa: PTH112 - text, as it was given
         return lambda: _context_of([], verify)
-    certificates = _read_certificates(verify)
+    text = _read_text(verify)
+    certificates = _certificates_in(text)
     if not certificates:
-        raise ValueError("it holds no certificate")
+        raise ValueError(_NOT_PLAIN if _OWN_FORM in text else "it holds no certificate")
     return lambda: _context_of(certificates)
 
 
@@ -69,7 +78,7 @@ def _system_authorities() -> MakeContext:
     paths = ssl.get_default_verify_paths()
     certificates: list[str] = []
     with contextlib.suppress(OSError, ValueError):
-        certificates = _read_certificates(os.environ.get(paths.openssl_cafile_env, paths.openssl_cafile))
+        certificates = _certificates_in(_read_text(os.environ.get(paths.openssl_cafile_env, paths.openssl_cafile)))
     directories = os.environ.get(paths.openssl_capath_env, paths.openssl_capath)
     if not certificates and not _has_authorities(paths):
         with contextlib.suppress(Exception):
@@ -103,9 +112,9 @@ def _is_readable(certificate: str) -> bool:
     return False
 
 
-def _read_certificates(path: str) -> list[str]:
+def _read_text(path: str) -> str:
     with Path(path).open("rb") as file:
-        return _certificates_in(file.read(MOST_BYTES).decode("latin-1"))
+        return file.read(MOST_BYTES).decode("latin-1")
 
 
 def _certificates_in(text: str) -> list[str]:
