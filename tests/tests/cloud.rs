@@ -233,6 +233,7 @@ async fn the_job_of_the_schema_reads_what_it_is_given_and_names_what_is_taken_aw
     // Which verb names what is missing, or which default is as good as what a cloud says.
     let named = [
         ("after-restore", &["DATABASE_URL", "DATABASE_CA", "DATABASE_AUTH", "REDIS_URL", "REDIS_CA", "REDIS_AUTH"][..]),
+        ("up", &["DATABASE_GRANTS"]),
         ("grants", &["DATABASE_GRANTS"]),
     ];
     let defaults = ["GOOGLE_CLOUD_PROJECT", "START_PATIENCE_SECONDS", "SEAT_TTL_SECONDS", "SEAT_DRAIN_SECONDS"];

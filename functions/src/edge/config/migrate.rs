@@ -16,7 +16,8 @@ use std::time::Duration;
 pub struct MigrateConfig {
     /// The records.
     pub records: RecordsConfig,
-    /// `DATABASE_GRANTS`: which login has which role; `None`: whatever it is.
+    /// `DATABASE_GRANTS`: which login has which role; `None`: whatever it is. On Cloud Run it must be set: a service whose
+    /// login has no role starts and cannot serve.
     pub grants: Option<Vec<RoleGrant>>,
     /// Who gives access tokens.
     pub token_source: String,
@@ -64,7 +65,7 @@ const ROLES: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, D
 
 fn grants(env: &Environment) -> ConfigResult<Option<Vec<RoleGrant>>> {
     const NAME: &str = "DATABASE_GRANTS";
-    let Some(text) = env.get(NAME) else { return Ok(None) };
+    let Some(text) = env.said(NAME, "user=role with commas between them")? else { return Ok(None) };
     let mut grants = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let Some((user, role)) = part.rsplit_once('=').map(|(user, role)| (user.trim(), role.trim())) else {

@@ -62,6 +62,10 @@ fn what_is_right_on_one_machine_alone_has_no_default_on_cloud_run() {
         assert_eq!(blamed(config::RecordsConfig::from_env(&env(&[on, database]))), "DATABASE_AUTH");
         assert!(config::RecordsConfig::from_env(&env(&[on, database, ("DATABASE_AUTH", "password")])).is_ok());
     }
+    let job = [("CLOUD_RUN_JOB", "migrate"), database, ("DATABASE_AUTH", "password")];
+    assert_eq!(blamed(config::MigrateConfig::from_env(&env(&job))), "DATABASE_GRANTS");
+    let granted = [job[0], job[1], job[2], ("DATABASE_GRANTS", "acquire@one.iam=service")];
+    assert!(config::MigrateConfig::from_env(&env(&granted)).is_ok());
 }
 
 #[test]
