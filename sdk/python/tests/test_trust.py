@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import socket
 import ssl
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +73,54 @@ def test_a_certificate_that_is_not_trusted_is_named_with_both_ways_out(
         said = str(caught.value)
         assert "Example Inspection" in said and "operating system" in said and "verify=" in said
         assert "Check the network" not in said and caught.value.request_id
+
+
+class Tunnel:
+    """A proxy that carries what it is asked to connect to, as those of companies do."""
+
+    def __init__(self) -> None:
+        self._open: list[socket.socket] = [socket.create_server(("127.0.0.1", 0))]
+        self.url: str = f"http://127.0.0.1:{self._open[0].getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._open[0].accept()
+                host, _, port = near.recv(65536).split()[1].decode().rpartition(":")
+                far = socket.create_connection((host, int(port)))
+                self._open += [near, far]
+                near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                sink.sendall(chunk)
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        for it in self._open:
+            it.close()
+
+
+def test_a_certificate_that_is_refused_behind_a_proxy_names_the_proxy(
+    inspected: tuple[str, Path], settings: dict[str, Any]
+) -> None:
+    tunnel = Tunnel()
+    more = {"max_retries": 0, "proxy": tunnel.url, **settings}
+    client, async_client = LicenseClient(inspected[0], **more), AsyncLicenseClient(inspected[0], **more)
+    try:
+        for ask in (client.seat, lambda: asyncio.run(async_client.acquire())):
+            with pytest.raises(ServerUnreachable) as caught:
+                ask()
+            said = str(caught.value)
+            assert f"through the proxy {tunnel.url.removeprefix('http://')} (from proxy=…)" in said
+            assert "is not trusted here" in said and "verify=" in said
+    finally:
+        tunnel.close()
 
 
 @pytest.mark.parametrize("kind", ["a file", "a directory", "a context", "no check", "the environment"])

@@ -14,9 +14,9 @@ NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "P
 
 def fault_of(error: Exception, effect: SendRequest, way: RequestWay) -> TransportFault:
     """The fault that an exception of httpx is."""
-    reason, advice = _reason_of(error, effect), None
+    reason, advice = _through(way, _reason_of(error, effect)), None
     if way.proxy is not None:
-        reason, advice = f"{reason}, through {way.proxy}", way.advice
+        advice = way.advice
         if "407" in reason:
             advice = f"The proxy wants a name and a password, as in http://name:password@proxy.example.com. {advice}"
     elif "proxy" in f"{type(error).__name__} {error}".lower() or "socks" in str(error).lower():
@@ -30,10 +30,13 @@ def fault_of(error: Exception, effect: SendRequest, way: RequestWay) -> Transpor
 
 def late_fault(effect: SendRequest, way: RequestWay) -> TransportFault:
     """The fault of a request of which nothing has come to an end when its time was over."""
-    reason, advice = _late_reason(effect), None
-    if way.proxy is not None:
-        reason, advice = f"{reason}, through {way.proxy}", way.advice
-    return TransportFault(reason, advice, effect.request.request_id)
+    advice = None if way.proxy is None else way.advice
+    return TransportFault(_through(way, _late_reason(effect)), advice, effect.request.request_id)
+
+
+def _through(way: RequestWay, reason: str) -> str:
+    """A reason with the proxy that the request went through, if it did."""
+    return reason if way.proxy is None else f"{reason}, through {way.proxy}"
 
 
 def _late_reason(effect: SendRequest) -> str:
@@ -57,11 +60,16 @@ def refused_certificate(error: Exception) -> Any:  # noqa: ANN401 - ssl is not i
     return verification_error(error)
 
 
-def refused_fault(refused: Any, certificate: str, effect: SendRequest) -> TransportFault:  # noqa: ANN401 - as above
+def refused_fault(
+    refused: Any,  # noqa: ANN401 - as above
+    certificate: str,
+    effect: SendRequest,
+    way: RequestWay,
+) -> TransportFault:
     """The fault of a connection whose certificate was refused."""
     from ._tls import REFUSED_ADVICE, refused_reason
 
-    reason, sent = refused_reason(refused, certificate), effect.request.request_id
+    reason, sent = _through(way, refused_reason(refused, certificate)), effect.request.request_id
     return TransportFault(reason, REFUSED_ADVICE, sent, may_have_arrived=False)
 
 

@@ -92,7 +92,7 @@ class SyncHttp:
         address = effect.server or self._context.server
         if self._is_own and address not in self._looked_at:
             self._looked_at[address] = look_at_certificate(self._context, effect)
-        return refused_fault(refused, self._looked_at.get(address, ""), effect)
+        return refused_fault(refused, self._looked_at.get(address, ""), effect, way)
 
     def _is_ready(self, seconds: float) -> bool:
         """Whether the certificate authorities are there, after at most so many seconds."""
@@ -161,7 +161,7 @@ class AsyncHttp:
         except Exception as error:  # noqa: BLE001 - as above
             refused = refused_certificate(error)
             if refused is not None:
-                return refused_fault(refused, await self._certificate(effect), effect)
+                return refused_fault(refused, await self._certificate(effect), effect, way)
             return fault_of(error, effect, way)
 
     @property
