@@ -11,16 +11,18 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The answer to a machine. 503 is none: on a busy machine a thousand unoptimised requests may take longer than one may, and its client asks
-/// again with the same attempt.
-async fn answered(client: &reqwest::Client, url: &str, body: &Value) -> u16 {
-    for _ in 0..20 {
-        let status = client.post(url).json(body).send().await.unwrap().status().as_u16();
-        if status != 503 {
-            return status;
+/// again with the same attempt. Where the request before had been given a seat, it is told of that one with 200, which is the 201 that it
+/// did not hear.
+async fn answered(client: &reqwest::Client, url: &str, body: &Value) -> (u16, Value) {
+    for tries in 1..=20 {
+        let answer = client.post(url).json(body).send().await.unwrap();
+        match answer.status().as_u16() {
+            503 => println!("503, and asked again"),
+            200 if tries > 1 => return (201, answer.json().await.unwrap()),
+            status => return (status, answer.json().await.unwrap()),
         }
-        println!("503, and asked again");
     }
-    503
+    (503, Value::Null)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +51,7 @@ async fn of_a_thousand_machines_at_once_on_three_instances_exactly_a_hundred_get
             .collect();
         let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
         for ask in asks {
-            *answers.entry(ask.await.unwrap()).or_default() += 1;
+            *answers.entry(ask.await.unwrap().0).or_default() += 1;
         }
         println!("round {round}: {answers:?}");
         assert_eq!(answers, BTreeMap::from([(201, 100), (409, 900)]), "round {round}");
@@ -78,8 +80,8 @@ async fn thirty_starts_of_one_machine_at_once_are_thirty_times_201_and_one_seat(
             let body = json!({ "license_key": key, "hardware_id": "the-one-machine", "attempt": uuid::Uuid::new_v4() });
             let client = client.clone();
             tokio::spawn(async move {
-                let answer = client.post(url).json(&body).send().await.unwrap();
-                (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["seat"].clone())
+                let (status, answer) = answered(&client, &url, &body).await;
+                (status, answer["seat"].clone())
             })
         })
         .collect();

@@ -25,7 +25,6 @@ pub mod limits;
 pub mod mix;
 pub mod nodes;
 pub mod operations;
-pub mod pauses;
 pub mod plan;
 pub mod promises;
 pub mod proxy;

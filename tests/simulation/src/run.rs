@@ -7,7 +7,6 @@ use crate::{
     keepers::Tasked,
     nodes::{Database, Pair, Ways, address, redis_settings},
     operations::{Deed, Operation, RecordsFault, RedisFault},
-    pauses::Pauses,
     plan::{Plan, Setting},
     promises::Faults,
     proxy::{Proxy, Upstream},
@@ -23,7 +22,7 @@ use license_core::{
 use license_local::stores::PostgresServer;
 use license_tests::{
     World,
-    load::{Dice, check},
+    load::{Dice, Pauses, check},
     stores,
     world::Shape,
 };

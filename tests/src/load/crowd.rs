@@ -4,6 +4,7 @@ use super::{
     habits::{Dice, Habits},
     leases::Watch,
     log::{Belief, BeliefLog},
+    pauses::Pauses,
     tally::Group,
 };
 use crate::{Machine, World, client::open, world::License};
@@ -140,14 +141,14 @@ impl Crowd {
         &self.shared.log
     }
 
-    /// Waits for something that must come true in time, and tells how long it took.
+    /// Waits for something that must come true in time, pauses of the machine left out, and tells how long it took.
     ///
     /// # Panics
     /// If it does not, or a process did.
     pub async fn until(&mut self, what: &str, most: Duration, mut condition: impl FnMut() -> bool) -> Duration {
-        let since = Instant::now();
+        let (pauses, since) = (Pauses::watch(), Instant::now());
         while !condition() {
-            assert!(since.elapsed() < most, "not within {most:?}: {what}");
+            assert!(since.elapsed() < most + pauses.total(), "not within {most:?} and {:?}: {what}", pauses.total());
             tokio::time::sleep(Duration::from_millis(10)).await;
             self.look();
         }
@@ -248,10 +249,9 @@ impl Process {
         };
         let (ttl, lease) = self.lease(seat.lease.expires_in);
         self.shared.log.seated(&belief, self.machine.attempt, sent, lease);
-        let label = belief.label;
         self.group.note(|t| {
             t.seats += usize::from(!seat.renewed);
-            t.answered.insert(label, Instant::now());
+            t.answered.insert(belief.label, sent);
         });
         Held { handle: open(seat), ttl, mute: Duration::ZERO, asked: Instant::now() }
     }
@@ -319,7 +319,7 @@ impl Process {
         held.mute = Duration::ZERO;
         self.group.note(|t| {
             t.heartbeats += 1;
-            t.answered.insert(self.machine.label.clone(), Instant::now());
+            t.answered.insert(self.machine.label.clone(), sent);
         });
         Next::Keep
     }

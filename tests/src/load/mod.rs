@@ -7,7 +7,7 @@
 //! * `log.rs`: what was believed, on one monotonic clock · `crowd.rs`: who believes · `habits.rs`: how they behave ·
 //!   `tally.rs`: what they met
 //! * `check.rs`: the log against the records · `drift.rs`: Redis against the records · `leases.rs`: the log against
-//!   Redis's leases
+//!   Redis's leases · `pauses.rs`: how long the machine ran nobody
 
 pub mod check;
 pub mod crowd;
@@ -15,8 +15,10 @@ pub mod drift;
 pub mod habits;
 mod leases;
 pub mod log;
+mod pauses;
 pub mod tally;
 
 pub use crowd::Crowd;
 pub use habits::{Dice, Habits};
+pub use pauses::Pauses;
 pub use tally::Group;

@@ -27,7 +27,7 @@ pub struct Tally {
     pub released: usize,
     pub failed_heartbeats: HashMap<&'static str, usize>,
     pub failed_acquires: HashMap<&'static str, usize>,
-    /// When each member was last told that it holds its seat.
+    /// When each member sent the request to which it was last told that it holds its seat.
     pub answered: HashMap<String, Instant>,
     /// How many there are.
     pub members: usize,
@@ -53,7 +53,8 @@ impl Group {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// True once every member was told since `moment` that it holds its seat.
+    /// True once every member asked since `moment` and was told that it holds its seat: an answer that was under way then
+    /// says nothing of what happened since.
     pub fn all_answered_since(&self, moment: Instant) -> bool {
         let tally = self.tally();
         tally.answered.values().filter(|at| **at >= moment).count() == tally.members

@@ -91,8 +91,8 @@ async fn flushes_cost_no_seat(shape: Shape) {
     let mut run = Run::new(shape).await;
     for _ in 0..3 {
         let before = run.world.epoch().await;
-        let fault = Instant::now();
         run.world.flush().await;
+        let fault = Instant::now();
         run.recovered(fault, before).await;
     }
     run.ends_well().await;
@@ -140,8 +140,8 @@ async fn any_single_key_lost_under_load_costs_nobody_a_seat() {
             run.world.machine("steady-0").restarted().seated(&run.world.protocol).await;
         }
         let before = run.world.epoch().await;
-        let fault = Instant::now();
         run.world.forget(key).await;
+        let fault = Instant::now();
         println!("without {key}:");
         run.recovered(fault, before).await;
     }
