@@ -1,5 +1,5 @@
 //! Runs that must not be clean: protections that are taken away, and checkers that see it. Each beside the same run with its protection,
-//! and beside the same run on a machine so busy that answers and scripts come late.
+//! and three of them beside the same run on a machine so busy that answers and scripts come late.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
