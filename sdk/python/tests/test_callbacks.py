@@ -45,7 +45,7 @@ def test_a_callback_that_blocks_stops_no_heartbeat_and_no_release(client: Licens
         seat.retry_now()
         until(partial(beaten, server, before + more))
     began = time.monotonic()
-    assert seat.release() and time.monotonic() - began < 20, "it did not wait for the 30 s"
+    assert seat.release() and time.monotonic() - began < 2
     assert server.verbs()[-1] == "release"
     clicked.set()
 
@@ -173,7 +173,7 @@ def test_a_logging_that_fails_or_blocks_costs_nobody_a_heartbeat(
         seat.retry_now()
         until(lambda: server.verbs().count("heartbeat") > before)
         began = time.monotonic()
-        assert seat.release() and time.monotonic() - began < 20, "it did not wait for the 30 s"
+        assert seat.release() and time.monotonic() - began < 2
     finally:
         go.set()
         logger.removeHandler(handler)

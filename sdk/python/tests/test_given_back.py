@@ -348,7 +348,7 @@ def test_a_forgotten_seat_stops_no_collector(client: LicenseClient, server: Fake
     with pytest.warns(ResourceWarning):
         del seat
         gc.collect()
-    assert thread.is_alive(), "the collector did not wait for the lock"
+    assert not core.lock.acquire(blocking=False), "the lock is held, so the collector did not wait for it"
     go.set()
     thread.join()
     until(lambda: server.released)

@@ -42,7 +42,7 @@ pub enum Operation {
     Settle,
     /// Nothing new happens before this client has a seat: it asks for one until then, and the plan's clock stands still.
     Seated(usize),
-    /// From now on the list is over as soon as more holders believe than there are seats: what must be oversold is
+    /// From now on the list is over as soon as more holders believe than there were seats at first: what must be oversold is
     /// given the time that a busy machine needs, and an idle one does not wait for it.
     EndOversold,
 }
