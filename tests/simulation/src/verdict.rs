@@ -1,6 +1,7 @@
 //! What a run came to: the interval checker, the history checker, the drift between the stores, and the figures.
 
 use crate::{
+    asked::Asked,
     client::Clients,
     history::History,
     limits,
@@ -56,6 +57,8 @@ pub struct Verdict {
     pub figures: Figures,
     /// Everything that must not be.
     pub broken: Vec<String>,
+    /// Every question of a client that was answered, or given up, as they ended.
+    pub asked: Vec<Asked>,
     /// What every client was answered, and everything the records went through; for reading.
     pub trace: String,
 }
@@ -107,8 +110,8 @@ pub async fn reach(
     let clocks = 5_000 + clients.log().clocks_apart();
     let reached = limits::reached(&history.suspended(clients.log()), &suspended, &beats, heartbeat, clocks);
     broken.extend(reached.broken);
-    let gathered =
-        |faults: &Faults<'_>| promises::gather(&history, &clients.asked(), faults, clients.log(), &world.timing);
+    let asked = clients.asked();
+    let gathered = |faults: &Faults<'_>| promises::gather(&history, &asked, faults, clients.log(), &world.timing);
     let mut kept = faults.as_ref().map(gathered).map_or_else(Kept::default, |seen| promises::judge(&seen));
     broken.append(&mut kept.broken);
     let beliefs = clients.log().read().0.iter().map(|belief| belief.spans.len()).sum();
@@ -129,7 +132,7 @@ pub async fn reach(
         ..figures
     };
     let trace = format!("{}\n\n{}", clients.trace(), history.lines(clients.log()));
-    Verdict { figures, broken, trace }
+    Verdict { figures, broken, asked, trace }
 }
 
 impl Figures {

@@ -227,7 +227,7 @@ impl Process {
                     Ok(
                         acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::Full(_))
                         | acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::TooMany(_)),
-                    ) => self.group.note(|t| t.full += 1),
+                    ) => self.group.note(|t| t.full.push((sent, Instant::now()))),
                     Ok(other) => panic!("a good key is answered {other:?}"),
                     Err(e) => self.group.note(|t| *t.failed_acquires.entry(code(&e)).or_default() += 1),
                 }

@@ -15,8 +15,8 @@ pub struct Group(Arc<Mutex<Tally>>);
 pub struct Tally {
     /// New sessions.
     pub seats: usize,
-    /// "No seat is free."
-    pub full: usize,
+    /// "No seat is free": when each such question was sent and answered.
+    pub full: Vec<(Instant, Instant)>,
     /// Heartbeats answered with a lease.
     pub heartbeats: usize,
     /// Sessions that ended although their process kept asking.
@@ -38,7 +38,13 @@ impl std::fmt::Display for Tally {
         write!(
             f,
             "{} processes: {} sessions, {} full, {} heartbeats, {} lost, {} lapsed, {} released",
-            self.members, self.seats, self.full, self.heartbeats, self.lost, self.lapsed, self.released
+            self.members,
+            self.seats,
+            self.full.len(),
+            self.heartbeats,
+            self.lost,
+            self.lapsed,
+            self.released
         )?;
         write!(f, "; failed heartbeats {:?}, acquires {:?}", self.failed_heartbeats, self.failed_acquires)
     }
