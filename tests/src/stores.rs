@@ -2,16 +2,31 @@
 
 use license_core::records;
 use license_local::stores::{DATABASE, PostgresServer};
+use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
     process::Stdio,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
 
 /// Ends with the process: its keeper sees the pipe close.
 static SERVER: OnceCell<PostgresServer> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// How long a test that looks at Redis itself waits for it: a busy machine answers later than a service would wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A raw connection to a Redis, for looks and faults.
+///
+/// # Errors
+/// Redis is not there, or says nothing for 20 s.
+pub async fn redis_connection(url: &str) -> RedisResult<MultiplexedConnection> {
+    let patient =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+    Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
+}
 
 async fn server() -> &'static PostgresServer {
     let start = || async {

@@ -222,11 +222,7 @@ impl World {
 
     /// A raw connection to Redis, for faults.
     pub async fn redis(&self) -> ::redis::aio::MultiplexedConnection {
-        // A test that looks on waits longer than a service would.
-        let patient =
-            ::redis::AsyncConnectionConfig::new().set_response_timeout(Some(std::time::Duration::from_secs(20)));
-        let client = ::redis::Client::open(self.redis.url()).unwrap();
-        client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
+        stores::redis_connection(&self.redis.url()).await.unwrap()
     }
 
     /// Deletes everything in Redis.

@@ -50,7 +50,7 @@ async fn a_redis_that_is_not_there_is_an_error_with_the_connections_own_error_un
 #[tokio::test]
 async fn a_redis_that_refuses_the_password_is_an_error_that_does_not_repeat_it() {
     let server = RedisServer::temporary(RedisSettings { tcp: true, ..RedisSettings::default() }).await.unwrap();
-    let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = stores::redis_connection(&server.url()).await.unwrap();
     let set = redis::cmd("CONFIG").arg(&["SET", "requirepass", "another"]).exec_async(&mut connection).await;
     set.unwrap();
     let error = seats(&format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port().unwrap())).ready().await.unwrap_err();

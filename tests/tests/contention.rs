@@ -14,10 +14,13 @@ use std::collections::BTreeMap;
 /// again with the same attempt. Where the request before had been given a seat, it is told of that one with 200, which is the 201 that it
 /// did not hear.
 async fn answered(client: &reqwest::Client, url: &str, body: &Value) -> (u16, Value) {
-    for tries in 1..=20 {
+    for tries in 1..=100 {
         let answer = client.post(url).json(body).send().await.unwrap();
         match answer.status().as_u16() {
-            503 => println!("503, and asked again"),
+            503 => {
+                println!("503, and asked again");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
             200 if tries > 1 => return (201, answer.json().await.unwrap()),
             status => return (status, answer.json().await.unwrap()),
         }

@@ -101,7 +101,7 @@ impl Honest {
         Self { client, front: local.endpoint("front"), key: local.endpoint("license_key"), again: AtomicUsize::new(0) }
     }
 
-    /// The answer at the third attempt at the latest: where this process got no turn for a quarter of a second, its connection is closed like
+    /// The answer at the tenth attempt at the latest: where this process got no turn for a quarter of a second, its connection is closed like
     /// those of the crowd, and it asks again as every client does.
     async fn answered(&self, request: reqwest::RequestBuilder, statuses: &[u16]) -> Value {
         let mut attempts = 0;
@@ -109,7 +109,7 @@ impl Honest {
             attempts += 1;
             match request.try_clone().unwrap().send().await {
                 Ok(answer) => break (answer.status().as_u16(), answer.text().await.unwrap()),
-                Err(error) => assert!(attempts < 3 && error.is_request(), "{error:?}"),
+                Err(error) => assert!(attempts < 10 && error.is_request(), "{error:?}"),
             }
         };
         self.again.fetch_add(attempts - 1, Ordering::Relaxed);

@@ -24,15 +24,15 @@ async fn write_number(postgres: &PostgresServer, value: i64) {
 }
 
 async fn command(redis: &RedisServer, words: &[&str]) -> redis::RedisResult<String> {
-    let mut connection = redis::Client::open(redis.url())?.get_multiplexed_async_connection().await?;
+    let mut connection = license_tests::stores::redis_connection(&redis.url()).await?;
     let mut command = redis::cmd(words[0]);
     words[1..].iter().for_each(|word| _ = command.arg(word));
     command.query_async(&mut connection).await
 }
 
-/// Looks until `holds`, or fails after ten seconds.
+/// Looks until `holds`, or fails after a minute.
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < until, "still not: {what}");
         std::thread::sleep(Duration::from_millis(10));

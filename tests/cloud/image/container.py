@@ -151,8 +151,8 @@ class Process:
         return self.output.read()[-2000:]
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body; the service is awaited, at most ten seconds."""
-        deadline = time.monotonic() + 10
+        """Status and body; the service is awaited, at most a minute."""
+        deadline = time.monotonic() + 60
         while True:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:

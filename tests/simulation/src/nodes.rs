@@ -6,7 +6,7 @@ use crate::{
     troubles::{Kind, Troubles},
 };
 use license_local::stores::{PostgresServer, RedisServer};
-use license_tests::World;
+use license_tests::{World, stores};
 use sqlx::{Connection, PgConnection};
 use std::{
     collections::HashSet,
@@ -15,8 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a node is told is waited for so long: it runs, and only the machine may be slow.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// A node that stands still is looked at again after this.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -259,12 +257,7 @@ async fn follow(node: &RedisServer, link: &Proxy) {
 /// Tells a node that runs something.
 async fn command<T: redis::FromRedisValue>(node: &RedisServer, words: &[&str]) -> T {
     let told = async {
-        let client = redis::Client::open(node.url())?;
-        // Answers of a busy machine take longer than the client waits by itself.
-        let config = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = stores::redis_connection(&node.url()).await?;
         redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await
     };
     told.await.unwrap_or_else(|error: redis::RedisError| panic!("Redis does not {words:?}: {error}"))

@@ -105,7 +105,7 @@ impl Crowd {
     /// The same, and waits until every one has its seat.
     pub async fn join_seated(&mut self, name: &str, members: usize, habits: Habits) -> Group {
         let group = self.join(name, members, habits);
-        self.until("everybody has a seat", Duration::from_secs(10), || group.tally().answered.len() == members).await;
+        self.until("everybody has a seat", Duration::from_secs(60), || group.tally().answered.len() == members).await;
         group
     }
 
@@ -294,7 +294,7 @@ impl Process {
                         next = next.or(Some(self.alive(held, sent, alive.lease.expires_in)));
                     }
                     Ok(heartbeat::HeartbeatOutcome::Gone(reason)) => {
-                        next = Some(self.gone(held, session, reason.as_str()))
+                        next = Some(self.gone(held, session, reason.as_str(), sent))
                     }
                     Ok(heartbeat::HeartbeatOutcome::Refused(_)) => {
                         self.shared.log.dropped(session);
@@ -324,9 +324,9 @@ impl Process {
         Next::Keep
     }
 
-    fn gone(&self, held: &Held, session: SessionId, reason: &str) -> Next {
+    fn gone(&self, held: &Held, session: SessionId, reason: &str, sent: Instant) -> Next {
         self.shared.log.gone(session, reason);
-        let asked = held.mute < self.shared.timing.ttl / 2;
+        let asked = held.mute.max(sent.elapsed()) < self.shared.timing.ttl / 2;
         self.group.note(|t| if asked { t.lost += 1 } else { t.lapsed += 1 });
         Next::Over
     }

@@ -48,27 +48,28 @@ async fn after_a_restore_one_command_makes_it_safe_to_start_again() {
     assert!(said.ends_with("Nothing was done to the database; run it again when Redis answers."), "{said}");
     assert_eq!(self::epoch(&restored).await, epoch);
 
+    let (started, wait) = (Instant::now(), Duration::from_secs(5));
     let lines = run(&["after-restore"], &variables).await.ended(0);
     assert_eq!((&lines[1]["pools"], &lines[1]["wait_seconds"]), (&1.into(), &5.into()));
     let left: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
     assert_eq!(left, 0);
     assert_eq!(self::epoch(&restored).await, epoch + 1_000_000, "again does no harm");
 
-    let started = Instant::now();
     let protocol = world.instance_over(&redis, restored.clone(), Clock::system()).await;
     alive(&protocol, &known).await;
     gone(&protocol, &forgotten, "unknown").await;
     let outcome = world.machine("new").acquire(&protocol).await;
-    assert!(matches!(outcome, AcquireOutcome::Refused(_)), "nobody sits down yet: {outcome:?}");
+    let refused = matches!(outcome, AcquireOutcome::Refused(_));
+    assert!(refused || started.elapsed() > wait, "nobody sits down yet: {outcome:?}");
     loop {
         alive(&protocol, &known).await;
         if let AcquireOutcome::Seat(_) = world.machine("new").acquire(&protocol).await {
             break;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "a seat is given at last");
+        assert!(started.elapsed() < Duration::from_secs(60), "a seat is given at last");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(started.elapsed() > Duration::from_secs(3), "and not before the lease is over");
+    assert!(started.elapsed() > wait, "and not before the lease is over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

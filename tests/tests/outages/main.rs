@@ -77,7 +77,7 @@ async fn without_faults_nobody_is_lost_nothing_is_oversold_and_the_stores_agree(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_believe_too_long_are_found_in_the_log() {
     let world = World::shaped(Shape { seats: 2, ..live() }).await;
-    let mut crowd = Crowd::trusting(&world, 1.5).await;
+    let mut crowd = Crowd::trusting(&world, 20.0).await;
     crowd.join_seated("vanishing", 2, Habits::VANISHING).await;
     crowd.join_seated("next", 2, Habits::STEADY).await;
     crowd.stop().await;

@@ -11,6 +11,7 @@ use license_tests::{
     World,
     client::alive,
     load::{Crowd, Habits, check},
+    stores,
     world::Shape,
 };
 use std::time::{Duration, Instant};
@@ -42,8 +43,7 @@ async fn in_sync(world: &World, node: &RedisServer) {
 }
 
 async fn command<T: redis::FromRedisValue>(node: &RedisServer, words: &[&str]) -> T {
-    let client = redis::Client::open(node.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = stores::redis_connection(&node.url()).await.unwrap();
     redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
 }
 

@@ -58,6 +58,11 @@ struct Cloud {
 }
 
 async fn cloud() -> Cloud {
+    patient(Duration::from_secs(20)).await
+}
+
+/// A cloud and a signer that waits for one answer so long.
+async fn patient(timeout: Duration) -> Cloud {
     keys::install_crypto();
     let server = MockServer::start().await;
     let token = |request: &Request| {
@@ -69,7 +74,7 @@ async fn cloud() -> Cloud {
     let clock = Clock::fake();
     let mut settings = KmsSettings::new(KEY, None);
     settings.endpoint = server.uri();
-    settings.timeout = Duration::from_millis(300);
+    settings.timeout = timeout;
     let root = KmsRoot::new(settings, AccessTokens::new(&server.uri(), clock.clone())).unwrap();
     Cloud { server, clock, root }
 }
@@ -197,11 +202,11 @@ async fn a_refusal_of_rights_is_not_tried_again() {
 
 #[tokio::test]
 async fn silence_is_an_error_within_the_request_s_deadline() {
-    let it = cloud().await;
+    let it = patient(Duration::from_millis(300)).await;
     it.signing(9, |request: &Request| sign(request, |_| {}).set_delay(Duration::from_secs(60))).await;
     let begun = std::time::Instant::now();
     it.sign().await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]

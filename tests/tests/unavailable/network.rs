@@ -28,7 +28,7 @@ async fn connections_to_the_records_that_went_silent_are_given_up_and_replaced()
     services.beat(&seat).await.ok(200);
     let answer = until_known(async || services.acquire(&ask).await).await;
     assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
-    assert!(since.elapsed() < Duration::from_secs(12), "it took {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(60), "it took {:?}", since.elapsed());
     assert_eq!(site.held().await, (2, 2));
 }
 

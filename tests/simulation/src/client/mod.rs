@@ -27,7 +27,7 @@ use std::{
 };
 
 /// After this long a client gives an answer up.
-const PATIENCE: Duration = Duration::from_millis(2500);
+pub const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// All clients of a run. Clones are the same.
 #[derive(Clone)]

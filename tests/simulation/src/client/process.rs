@@ -296,8 +296,11 @@ impl Client {
                 let mute = process.session.as_ref().map_or(Duration::ZERO, |present| present.mute);
                 let lost = if mute < shared.ttl / 2 { "though it asked" } else { "after silence" };
                 note(&format!("heartbeat: gone ({reason}) {lost}"));
-                if let Some(present) = process.session.as_ref().filter(|_| reason == "expired" && mute < shared.ttl / 2)
+                if let Some(present) = process.session.as_mut().filter(|_| reason == "expired" && mute < shared.ttl / 2)
                 {
+                    if sent - present.leased < shared.lease && present.leased.elapsed() >= shared.lease {
+                        present.instead.insert("under way until its lease was over");
+                    }
                     let cause = cause(present.leased.elapsed(), shared.lease, &present.instead);
                     note(&format!("expired though it asked: {cause}"));
                     if cause == UNEXPLAINED {
