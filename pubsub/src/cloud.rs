@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How many messages one request may carry (<https://cloud.google.com/pubsub/quotas#resource_limits>).
 const MOST_AT_ONCE: u32 = 1_000;
 
+/// How long the credentials may take to be prepared. They ask the metadata server of the machine, which is beside it.
+const PREPARED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Which server to publish to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PubsubServer {
@@ -48,7 +51,7 @@ impl CloudPublisher {
     /// Prepares a client. Connects when it first publishes. Must run inside a Tokio runtime.
     ///
     /// # Errors
-    /// Credentials or address make no sense.
+    /// Credentials or address make no sense, or the metadata server of the machine takes a question and says nothing for 5 s.
     pub async fn new(settings: CloudSettings) -> Result<Self, ErrorContext> {
         let retries = RetryableErrors.with_time_limit(settings.deadline);
         let mut builder = BasePublisher::builder().with_retry_policy(retries);
@@ -56,7 +59,11 @@ impl CloudPublisher {
             builder =
                 builder.with_endpoint(format!("http://{host}")).with_credentials(anonymous::Builder::new().build());
         }
-        let client = builder.build().await.map_err(|e| ErrorContext::new("no Pub/Sub client was made", e))?;
+        let Ok(built) = tokio::time::timeout(PREPARED_WITHIN, builder.build()).await else {
+            let silent = "the metadata server of this machine, which gives access tokens, did not answer within";
+            return Err(format!("no Pub/Sub client was made: {silent} {PREPARED_WITHIN:?}").into());
+        };
+        let client = built.map_err(|e| ErrorContext::new("no Pub/Sub client was made", e))?;
         let CloudSettings { project, topics, deadline, .. } = settings;
         Ok(Self { client, project, topics, deadline })
     }

@@ -1,11 +1,12 @@
 """Builds every test once and runs the jobs side by side, those that take long first. `./dev test` calls it.
 
-run.py [--changed] [--quick] [--only NAME]... [--without NAME]... [--list]
+run.py [--changed] [--quick] [--only NAME]... [--without NAME]... [--jerky PROCESSORS] [--list]
 
     --changed    only what the files changed since the branch left main can concern (the rule: changed.py)
     --quick      without the jobs that are known to take more than 20 seconds; it says which
     --only NAME  only jobs whose name has this in it; may be given more than once
     --without NAME  not those whose name has this in it
+    --jerky N    the jobs have so many processors (0.7, say), and those in jerks: as on a machine that others share. Needs root on Linux
     --list       what would run, and what is known of it, instead of running it
 
 What each job printed is kept whole below target/tests, and printed if it fails. Exit status 0: all jobs passed.
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import changed
+import jerks
 import jobs
 from jobs import ROOT, Job
 from schedule import Schedule
@@ -176,6 +178,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--without", action="append", default=[])
+    parser.add_argument("--jerky", type=float, metavar="PROCESSORS")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     # Also where a shell that started this in the background ignores SIGINT.
@@ -192,7 +195,8 @@ def main() -> int:
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     began = time.monotonic()
-    results = run_all(chosen)
+    with jerks.jerky(options.jerky):
+        results = run_all(chosen)
     return tell(results, time.monotonic() - began)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import changed
+import jerks
 import run
 from changed import Sources
 from jobs import ROOT, Job
@@ -181,6 +182,25 @@ class Stopped(unittest.TestCase):
                 if supervisor.poll() is None:
                     os.killpg(supervisor.pid, signal.SIGKILL)
                     supervisor.wait()
+
+
+class Jerks(unittest.TestCase):
+    def test_a_group_of_either_kind_has_its_part_of_each_second(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            first, second = Path(directory, "first"), Path(directory, "second")
+            (first / "cpu").mkdir(parents=True)
+            second.mkdir()
+            (second / "cgroup.controllers").write_text("cpu memory")
+            made = jerks.group(0.5, first)
+            self.assertEqual((made / "cpu.cfs_quota_us").read_text(), "500000")
+            self.assertEqual((made / "cpu.cfs_period_us").read_text(), "1000000")
+            self.assertEqual((jerks.group(1.5, second) / "cpu.max").read_text(), "1500000 1000000")
+
+    def test_where_no_group_can_be_made_it_says_so_and_runs_nothing(self) -> None:
+        with mock.patch.object(jerks, "group", side_effect=PermissionError("not you")), self.assertRaises(SystemExit) as refused:
+            with jerks.jerky(0.5):
+                self.fail("it runs")
+        self.assertIn("not you", str(refused.exception))
 
 
 if __name__ == "__main__":

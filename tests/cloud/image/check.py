@@ -232,6 +232,20 @@ def push(process: container.Process, token: str) -> str:
         return json.loads(error.read())["code"]
 
 
+def check_silent_metadata(root: pathlib.Path, publishers: set[str]) -> None:
+    """Who publishes asks the metadata server for its credentials when it starts. Where that takes the question and says
+    nothing, the service ends and says so, instead of waiting without a word."""
+    for name in publishers:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            variables = environment() | {"GCE_METADATA_HOST": f"127.0.0.1:{silent.getsockname()[1]}"}
+            del variables["PUBSUB_EMULATOR_HOST"]
+            with container.started(root, name, variables) as process:
+                code = process.exit_code(within=60)
+                holds(code != 0, f"/{name} ended with 0 although it cannot publish.")
+                says = "the metadata server of this machine, which gives access tokens, did not answer"
+                holds(says in process.lines, f"/{name} says {process.lines!r} where the metadata server is silent.")
+
+
 def check_tls(
     root: pathlib.Path, known: authority.Authority, unknown: authority.Authority, issuer: authority.Issuer
 ) -> None:
@@ -320,6 +334,7 @@ def main() -> None:
         times = {name: check_service(root, name) for name in functions}
         for name in jobs:
             check_job(root, name)
+        check_silent_metadata(root, publishers)
         issuer = authority.Issuer(directory)
         check_tls(root, known, unknown, issuer)
         check_tick(root, issuer)
