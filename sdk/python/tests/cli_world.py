@@ -71,5 +71,5 @@ def world_at(home: Path, **server: Any) -> Iterator[World]:
         world = World(memory, loopback, home, clean)
         world.env |= {"HOME": str(home), "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
         world.set(server=loopback.url, product="studio", key=memory.key, roots=str(roots))
-        world.set(hardware_id="machine-0001", timeout="4", max_retries="0")
+        world.set(hardware_id="machine-0001", timeout="30", max_retries="0")
         yield world

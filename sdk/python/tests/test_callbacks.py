@@ -35,19 +35,21 @@ def test_a_callback_that_blocks_stops_no_heartbeat_and_no_release(client: Licens
 
     def message_box(_: SeatEvent) -> None:
         shown.set()
-        clicked.wait(30)
+        clicked.wait()
 
     seat = client.seat(on_event=message_box)
     provoke(server, seat)
-    assert shown.wait(10)
+    assert shown.wait(60)
     before = server.verbs().count("heartbeat")
     for more in (1, 2):
         seat.retry_now()
         until(partial(beaten, server, before + more))
     began = time.monotonic()
-    assert seat.release() and time.monotonic() - began < 2
-    assert server.verbs()[-1] == "release"
-    clicked.set()
+    try:
+        assert seat.release(timeout=60) and time.monotonic() - began < 20
+        assert server.verbs()[-1] == "release"
+    finally:
+        clicked.set()
 
 
 BAD: dict[str, Callable[[Any, Any], object]] = {
@@ -72,7 +74,7 @@ def test_a_callback_may_do_what_it_likes(client: LicenseClient, server: FakeServ
 
     held.append(client.seat(on_event=on_event))
     provoke(server, held[0])
-    assert called.wait(10)
+    assert called.wait(60)
     before = server.verbs().count("heartbeat")
     if what not in ("releases", "closes the client"):
         held[0].retry_now()
@@ -96,15 +98,17 @@ def test_events_come_in_their_order_and_the_release_is_told_after_it_was_done(
 def test_a_callback_of_a_wait_may_block_or_raise_too(http: Http, settings: dict[str, Any]) -> None:
     http.fake.refuse["acquire"] = (409, "no_seats_available", {"seats_total": 1, "seats_used": 1, "next_seat_in": 1})
     stop = threading.Event()
-    with LicenseClient(http.url, timeout=5, **settings) as client:
+    with LicenseClient(http.url, timeout=60, **settings) as client:
         client.validate()
-        callbacks: list[Any] = [lambda *_: stop.wait(30), lambda *_: 1 / 0]
-        for on_wait in callbacks:
-            began = time.monotonic()
-            with pytest.raises(NoSeats):
-                client.seat(wait=2.0, on_wait=on_wait)
-            assert time.monotonic() - began < 4
-    stop.set()
+        callbacks: list[Any] = [lambda *_: stop.wait(), lambda *_: 1 / 0]
+        try:
+            for on_wait in callbacks:
+                began = time.monotonic()
+                with pytest.raises(NoSeats):
+                    client.seat(wait=2.0, on_wait=on_wait)
+                assert time.monotonic() - began < 25
+        finally:
+            stop.set()
 
 
 def test_asyncio_callbacks_may_be_coroutines_and_do_what_they_like(http: Http, settings: dict[str, Any]) -> None:
@@ -137,7 +141,7 @@ def test_asyncio_callbacks_may_be_coroutines_and_do_what_they_like(http: Http, s
                 await asyncio.sleep(0.01)
             await asyncio.gather(*releases)
 
-    asyncio.run(asyncio.wait_for(program(), 20))
+    asyncio.run(asyncio.wait_for(program(), 60))
     assert len(http.fake.released) == 2
 
 
@@ -162,7 +166,7 @@ def test_a_logging_that_fails_or_blocks_costs_nobody_a_heartbeat(
     def fail() -> None:
         raise OSError("the disk of the log is full")
 
-    handler = Bad(lambda: go.wait(30) if blocks else fail())
+    handler = Bad(lambda: go.wait() if blocks else fail())
     logger = logging.getLogger("coditect_license")
     logger.addHandler(handler)
     try:
@@ -173,7 +177,7 @@ def test_a_logging_that_fails_or_blocks_costs_nobody_a_heartbeat(
         seat.retry_now()
         until(lambda: server.verbs().count("heartbeat") > before)
         began = time.monotonic()
-        assert seat.release() and time.monotonic() - began < 2
+        assert seat.release(timeout=60) and time.monotonic() - began < 20
     finally:
         go.set()
         logger.removeHandler(handler)

@@ -39,6 +39,8 @@ from coditect_license import (
     WrongProduct,
 )
 
+from . import patience
+from .conftest import FakeClock
 from .fake_server import ISSUER, FakeServer
 
 NOW = datetime(2026, 11, 21, 3, 10, 48, tzinfo=timezone.utc)
@@ -216,23 +218,26 @@ def test_an_event_loop_that_is_not_one_of_asyncio_is_refused_with_what_to_do(
 
 @pytest.mark.parametrize("call", ["seat", "acquire", "validate"])
 def test_an_error_names_its_request_where_a_transport_hangs(
-    settings: dict[str, Any], call: str, server: FakeServer
+    settings: dict[str, Any], clock: FakeClock, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However long it takes until it hangs there: the patience of each wait counts from then."""
     sent: list[str] = []
-    go = threading.Event()
+    go, entered = threading.Event(), threading.Event()
 
     class Hanging(httpx.BaseTransport, httpx.AsyncBaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             sent.append(request.headers["x-request-id"])
-            go.wait(30)
+            entered.set()
+            go.wait(60)
             raise httpx.ReadError("the connection was lost")
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             sent.append(request.headers["x-request-id"])
-            await asyncio.get_running_loop().run_in_executor(None, go.wait, 30)
+            entered.set()
+            await asyncio.get_running_loop().run_in_executor(None, go.wait, 60)
             raise httpx.ReadError("the connection was lost")
 
-    more = settings | {"transport": Hanging(), "timeout": 0.5, "max_retries": 0}
+    more = settings | {"transport": Hanging(), "timeout": 0.5, "max_retries": 0, "clock": clock}
 
     async def by_task() -> None:
         client = AsyncLicenseClient(ISSUER, **more)
@@ -242,11 +247,13 @@ def test_an_error_names_its_request_where_a_transport_hangs(
         finally:
             go.set()
 
+    patience.begin_with(entered, monkeypatch)
     for ask in (lambda: asyncio.run(by_task()), getattr(LicenseClient(ISSUER, **more), call)):
         with pytest.raises(ServerUnreachable, match=r"within 0\.5 s") as caught:
             ask()
         assert caught.value.request_id == sent[0]
         go.clear()
+        entered.clear()
         sent.clear()
     go.set()
 

@@ -72,7 +72,7 @@ def test_an_asyncio_seat_whose_callbacks_refer_to_it_is_given_back(
                 window.seat = await client.seat(**callbacks(window))
                 del window
                 gc.collect()
-                over = time.monotonic() + 5
+                over = time.monotonic() + 60
                 while server.own_sessions():
                     assert time.monotonic() < over
                     await asyncio.sleep(0.01)
@@ -106,7 +106,7 @@ def test_callbacks_of_a_seat_that_is_held_are_called_until_its_end() -> None:
                 while not told:
                     await asyncio.sleep(0.01)
 
-        asyncio.run(asyncio.wait_for(program(), 10))
+        asyncio.run(asyncio.wait_for(program(), 60))
 
 
 def test_a_refusal_of_one_process_more_says_how_many_places_are_the_programs_own() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from coditect_license import _forks, _process as process
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)

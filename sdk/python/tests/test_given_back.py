@@ -215,7 +215,7 @@ while not __import__("pathlib").Path(CACHE).exists(): assert time.monotonic() < 
         program = Program(http, tmp_path / "cache", f"CALL, CACHE = {call!r}, {str(mark)!r}\n{code}")
         arrived.clear()
         with http.fake.lock:
-            assert arrived.wait(20)
+            assert arrived.wait(60)
             program.stdin.write("interrupt\n")
             program.stdin.flush()
             assert program.line() == "interrupted"
@@ -243,6 +243,7 @@ def test_an_answer_that_comes_after_the_caller_has_gone_is_given_back(http: Http
         # The timeout of the socket ends the request, so the next start repeats the attempt and gets the same session.
         # The server reads the first one before that: one that comes after a release takes the seat for a lease.
         until(lambda asked=number: len(http.fake.bodies("acquire")) >= asked)  # type: ignore[misc]
+    client._context.timeout = 30.0
     with client.seat():
         pass
     until(lambda: not kept(http.fake))
@@ -318,7 +319,7 @@ def test_an_asyncio_seat_that_nobody_refers_to_is_given_back_with_a_warning(
         while not server.released:
             await asyncio.sleep(0.01)
 
-    asyncio.run(asyncio.wait_for(program(), 10))
+    asyncio.run(asyncio.wait_for(program(), 60))
 
 
 def test_a_seat_that_was_released_or_never_taken_is_forgotten_without_a_word(
@@ -340,7 +341,7 @@ def test_a_forgotten_seat_stops_no_collector(client: LicenseClient, server: Fake
     def hold() -> None:
         with core.lock:
             held.set()
-            go.wait(10)
+            go.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()

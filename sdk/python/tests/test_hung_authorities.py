@@ -18,7 +18,10 @@ pytestmark = POSIX
 # A pipe with a name is such a file: who reads it waits until somebody writes.
 HUNG = """
 import asyncio, contextlib
-from coditect_license import AsyncLicenseClient, ServerUnreachable
+from coditect_license import AsyncLicenseClient, ServerUnreachable, _flows as flows, _process as process
+from tests.pulse import within
+process.FORK_SECONDS = flows.TRY_SECONDS = 60.0
+process._import_all(process._late_imports())
 face, origin, path, ca = {face!r}, {origin!r}, {path!r}, {ca!r}
 settings |= dict(timeout=3.0, offline=False)
 if origin == "verify":
@@ -42,7 +45,7 @@ def fork():
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     took = time.monotonic() - began
-    assert took < 3, f"the fork took {{took:.1f}} s"
+    assert took < 20, f"the fork took {{took:.1f}} s"
 
 async def hold(client):
     async with client, client.seat() as seat:
@@ -55,11 +58,10 @@ def start():
         return seat.state
 
 def refused():
-    began = time.monotonic()
     try:
-        start()
-    except ServerUnreachable as error:
-        said.append((time.monotonic() - began, str(error)))
+        within(6, start)
+    except (ServerUnreachable, AssertionError) as error:
+        said.append(error)
 
 said = []
 asking = threading.Thread(target=refused)
@@ -68,8 +70,7 @@ writing = opened()
 fork()
 asking.join()
 fork()
-took, text = said[0]
-assert took < 6, took
+text = str(said[0])
 assert "certificate authorities" in text and path in text and "verify" in text, text
 """
 
@@ -104,7 +105,10 @@ assert start() is SeatState.ONLINE
 
 OFFLINE = """
 import asyncio
-from coditect_license import AsyncLicenseClient
+from coditect_license import AsyncLicenseClient, _flows as flows, _process as process
+from tests.pulse import within
+process.EXIT_SECONDS = flows.TRY_SECONDS = 60.0
+process._import_all(process._late_imports())
 settings |= dict(timeout=2.0, verify={path!r})
 os.mkfifo({path!r})
 
@@ -112,14 +116,15 @@ async def held(client):
     async with client, client.seat() as seat:
         return seat.state
 
-began = time.monotonic()
-if {face!r} == "task":
-    state = asyncio.run(held(AsyncLicenseClient(client._context.server, **settings)))
-else:
-    with LicenseClient(client._context.server, **settings) as client, client.seat() as seat:
-        state = seat.state
+def start():
+    if {face!r} == "task":
+        return asyncio.run(held(AsyncLicenseClient(client._context.server, **settings)))
+    with LicenseClient(client._context.server, **settings) as other, other.seat() as seat:
+        return seat.state
+
+state = within(5, start)
 assert state is SeatState.OFFLINE, state
-print(time.monotonic() - began, time.time())
+print(time.time())
 """
 
 
@@ -130,5 +135,5 @@ def test_a_start_while_the_file_hangs_goes_on_offline_within_the_grace(http: Htt
     until(lambda: any(path.name.endswith(".json") for path in tmp_path.rglob("*")))
     earlier.kill()  # it gives nothing back, so the kept token stays
     earlier.end()
-    took, ended = run(http, tmp_path, OFFLINE.format(path=str(tmp_path / "hung.pem"), face=face)).split()
-    assert float(took) < 5 and time.time() - float(ended) < 5
+    ended = run(http, tmp_path, OFFLINE.format(path=str(tmp_path / "hung.pem"), face=face))
+    assert time.time() - float(ended) < 20

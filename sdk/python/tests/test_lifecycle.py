@@ -46,7 +46,7 @@ class Program:
         )
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.stdin, self.stdout, self.stderr = self.process.stdin, self.process.stdout, self.process.stderr
-        self.watchdog = threading.Timer(60, self.kill)
+        self.watchdog = threading.Timer(120, self.kill)
         self.watchdog.start()
 
     def kill(self) -> None:
@@ -92,18 +92,18 @@ def test_sys_exit_in_a_with_block_is_the_programs_own(http: Http, tmp_path: Path
     assert status == 7 and http.fake.verbs() == ["acquire", "release"]
 
 
-def test_an_exit_without_a_server_takes_three_seconds_at_most(http: Http, tmp_path: Path) -> None:
+def test_an_exit_without_a_server_takes_three_seconds_once_and_not_for_each_seat(http: Http, tmp_path: Path) -> None:
     program = Program(
         http,
         tmp_path,
-        "seats = [client.seat() for _ in range(3)]\nprint('held', flush=True)\nsys.stdin.read()\nprint(time.time())",
+        "seats = [client.seat() for _ in range(10)]\nprint('held', flush=True)\nsys.stdin.read()\nprint(time.time())",
     )
     assert program.line() == "held"
     http.fake.lock.acquire()  # from now on it takes requests and answers none
     try:
         status, out, err = program.end()
         assert status == 0, err
-        assert time.time() - float(out) < 5
+        assert time.time() - float(out) < 20
     finally:
         http.fake.lock.release()
 
@@ -202,7 +202,7 @@ if pid == 0:
     sys.exit(0)  # runs atexit too
 assert os.waitpid(pid, 0)[1] == 0
 jti = seat.claims.jti
-deadline = time.monotonic() + 10
+deadline = time.monotonic() + 60
 while seat.claims.jti == jti: assert time.monotonic() < deadline; time.sleep(0.01)  # the parent's thread goes on
 assert seat.state is SeatState.ONLINE
 seat.release()
@@ -246,22 +246,33 @@ with client.seat() as seat:
     assert http.fake.verbs() == ["acquire", "release"]
 
 
-def test_a_seat_costs_one_thread_and_no_measurable_cpu(http: Http, tmp_path: Path) -> None:
+@POSIX
+def test_a_seat_costs_one_thread_that_sleeps(http: Http, tmp_path: Path) -> None:
+    """What wakes up costs CPU: how much, depends on the machine, but not how often."""
     code = """
+import resource
+def woken():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 threads = threading.active_count()
 seat = client.seat()
+deadline, quiet = time.monotonic() + 60, False
+while not quiet:  # what a start leaves to others is done soon
+    assert time.monotonic() < deadline
+    before = woken()
+    time.sleep(0.5)
+    quiet = woken() - before <= 2
 assert threading.active_count() == threads + 1, threading.enumerate()
-time.sleep(0.5)
-used, began = time.process_time(), time.monotonic()
+used, before = time.process_time(), woken()
 time.sleep(5)
-print(time.process_time() - used, threading.active_count() - threads)
+print(time.process_time() - used, woken() - before, threading.active_count() - threads)
 seat.release()
-deadline = time.monotonic() + 5
+deadline = time.monotonic() + 60
 while threading.active_count() > threads: assert time.monotonic() < deadline; time.sleep(0.01)
 """
-    used, threads = run(http, tmp_path, code).split()
+    used, woken, threads = run(http, tmp_path, code).split()
     assert threads == "1"
-    assert float(used) < 0.005, f"{used} s of CPU in 5 s of holding a seat"
+    assert int(woken) <= 5, f"woken {woken} times in 5 s of holding a seat, the program's own sleep included"
+    assert float(used) < 0.25, "and it does not go on without a pause"
 
 
 def test_seats_of_many_threads_are_their_own(http: Http, tmp_path: Path) -> None:
@@ -303,7 +314,7 @@ def on_event(event):
 seat = client.seat(on_event=on_event)
 print("held", flush=True)
 sys.stdin.readline()
-deadline = time.monotonic() + 10
+deadline = time.monotonic() + 60
 while seat.state is not SeatState.GONE: assert time.monotonic() < deadline; time.sleep(0.01)
 """
     program = Program(http, tmp_path, code)

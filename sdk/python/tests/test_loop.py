@@ -24,9 +24,9 @@ from .test_surroundings import Hang, sources
 
 
 async def until_in_loop(is_true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not is_true():
-        assert time.monotonic() < end, "did not come true within 10 s"
+        assert time.monotonic() < end, "did not come true within 60 s"
         await asyncio.sleep(0.01)
 
 
@@ -74,7 +74,7 @@ def test_a_handler_of_logging_that_takes_its_time_holds_no_loop_up() -> None:
 def test_what_hangs_on_the_machine_holds_no_loop_up(settings: dict[str, Any], name: str) -> None:
     hang = Hang()
     del settings["hardware_id"]
-    client = AsyncLicenseClient(ISSUER, timeout=3.0, system=sources(data_dir=hang), **settings)
+    client = AsyncLicenseClient(ISSUER, timeout=30.0, system=sources(data_dir=hang), **settings)
 
     async def program() -> None:
         with pytest.raises(ConfigurationError, match="Await a call"):

@@ -17,7 +17,9 @@ from coditect_license._exchange import SendRequest
 from coditect_license._http import AsyncHttp
 from coditect_license._proxies import RequestWay
 
+from . import patience
 from .cli_world import World, world_at
+from .conftest import FakeClock
 
 SECURE, PLAIN = "https://licenses.example.com", "http://licenses.example.com"
 ORIGINS = [
@@ -134,18 +136,23 @@ def test_a_proxy_that_keeps_a_request_waiting_is_named_too(
 
 
 def test_a_request_that_no_timeout_of_httpx_ends_names_its_proxy_too(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine the time of the call is over before httpx notices its own."""
+    entered = threading.Event()
 
     async def never(_http: AsyncHttp, _effect: SendRequest, way: RequestWay) -> None:
+        entered.set()
         way.note("connection.connect_tcp.started", {"host": "127.0.0.1", "port": 9})
         await asyncio.Event().wait()
 
     async def hold() -> None:
-        async with AsyncLicenseClient(SECURE, timeout=1, max_retries=0, offline=False, **settings) as client:
+        more: dict[str, Any] = {"timeout": 0.5, "max_retries": 0, "offline": False, "clock": clock}
+        async with AsyncLicenseClient(SECURE, **settings, **more) as client:
+            client._http.make_ready()
             await client.seat()
 
+    patience.begin_with(entered, monkeypatch)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setattr(AsyncHttp, "send", never)
     with pytest.raises(ServerUnreachable, match=r"through the proxy 127\.0\.0\.1:9 \(from HTTPS_PROXY\)"):

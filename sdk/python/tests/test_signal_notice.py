@@ -61,7 +61,7 @@ print("not ended by the signal", time.monotonic() - began, flush=True)
     program.watchdog.cancel()
     assert program.line() == "held"
     try:
-        assert program.process.wait(10) == -15
+        assert program.process.wait(60) == -15
     finally:
         program.process.kill()
     _, out, err = program.end()
@@ -110,7 +110,7 @@ for _ in range(3):
     assert fd != -1, "the other seat needs it"
     signal.set_wakeup_fd(fd)
     second.release()
-    over = time.monotonic() + 10
+    over = time.monotonic() + 60
     while surroundings() != before:
         assert time.monotonic() < over, (before, surroundings())
         time.sleep(0.01)
@@ -268,12 +268,12 @@ def test_a_signal_during_a_start_whose_handler_of_the_host_returns_leaves_a_seat
 
     def handle_late(request: httpx.Request) -> httpx.Response:
         arrived.set()
-        assert answer.wait(20)
+        assert answer.wait(60)
         return handle(request)
 
     http.fake.handle = handle_late  # type: ignore[method-assign]
     program = Program(http, tmp_path, GOES_ON)
-    assert arrived.wait(20)
+    assert arrived.wait(60)
     program.process.send_signal(signal.SIGTERM)
     # The handler has begun once the signal is no longer pending; it waits for the answer then.
     until(lambda: not pending(program.process.pid))

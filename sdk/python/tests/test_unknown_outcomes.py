@@ -21,10 +21,12 @@ from coditect_license import (
     SeatState,
     ServerUnreachable,
     VerificationFailed,
+    _flows as flows,
+    _seat_flows as seat_flows,
 )
 from coditect_license.testing import InMemoryServer, OutageKind
 
-from .conftest import until
+from .conftest import FakeClock, until
 from .fake_server import ISSUER, FakeServer, Http
 from .test_given_back import kept
 from .test_lifecycle import Program
@@ -140,7 +142,7 @@ def test_a_program_that_tries_again_at_once_is_not_refused_for_its_own_lost_seat
     def slowly(request: httpx.Request) -> httpx.Response:
         response = handle(request)
         if double.verbs() == ["acquire", "acquire"]:
-            go.wait(10)  # the second one is that in the background
+            go.wait(60)  # the second one is that in the background
         return response
 
     double.handle = slowly  # type: ignore[method-assign]
@@ -239,19 +241,17 @@ def test_a_seat_in_an_answer_that_is_not_read_is_given_back(
 
 
 def test_a_seat_in_an_answer_that_comes_too_slowly_is_given_back(
-    server: FakeServer, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    server: FakeServer, clock: FakeClock, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slowly(body: bytes) -> tuple[bytes, dict[str, str]]:
         return body, {}
 
     def late(self: Pieces) -> Iterator[bytes]:
-        time.sleep(0.6)
+        clock.advance(21)
         yield self.body
 
     monkeypatch.setattr(Pieces, "__iter__", late)
-    more = settings | {"clock": None, "max_retries": 0, "timeout": 0.4}
-    server.now = time.time
-    server.signer = type(server.signer)(int(time.time()))
+    more = settings | {"clock": clock, "max_retries": 0, "timeout": 20}
     with (
         LicenseClient(ISSUER, transport=Changing(server, slowly), **more) as client,
         pytest.raises(ServerUnreachable, match="in time"),
@@ -332,13 +332,16 @@ def test_the_lost_answer_of_a_seat_that_starts_offline_leaves_no_seat_behind(
 def test_a_give_back_that_takes_long_replaces_no_error(
     http: Http, settings: dict[str, Any], call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in (flows, seat_flows):
+        monkeypatch.setattr(module, "TRY_SECONDS", 60.0)
     http.fake.tweak = {"iss": "https://other.example.com"}
-    release = http.fake._release
+    release, go, asked = http.fake._release, threading.Event(), threading.Event()
 
     def slowly(*arguments: Any) -> httpx.Response:
+        asked.set()
         http.fake.lock.release()
         try:
-            time.sleep(4)
+            assert go.wait(60)
         finally:
             http.fake.lock.acquire()
         return release(*arguments)
@@ -346,20 +349,27 @@ def test_a_give_back_that_takes_long_replaces_no_error(
     monkeypatch.setattr(http.fake, "_release", slowly)
 
     async def program() -> None:
-        client = AsyncLicenseClient(http.url, timeout=1.5, max_retries=0, **settings)
+        client = AsyncLicenseClient(http.url, timeout=60, max_retries=0, **settings)
         await client.validate()
         began = time.monotonic()
         with pytest.raises(VerificationFailed, match="issuer"):
             await getattr(client, call)()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 20
+        await asyncio.to_thread(asked.wait, 60)
+        go.set()
         await client.close()
 
-    client = LicenseClient(http.url, timeout=1.5, max_retries=0, **settings)
+    client = LicenseClient(http.url, timeout=60, max_retries=0, **settings)
     client.validate()
     began = time.monotonic()
     with pytest.raises(VerificationFailed, match="issuer"):
         getattr(client, call)()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 20
+    assert asked.wait(60)
+    go.set()
+    until(lambda: len(http.fake.sessions) == 1 and not kept(http.fake))
+    go.clear()
+    asked.clear()
     asyncio.run(program())
     until(lambda: len(http.fake.sessions) == 2 and not kept(http.fake))
     client.close()

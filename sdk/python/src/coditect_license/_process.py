@@ -157,8 +157,9 @@ def register_for_forks(object_: ForkAware) -> None:
     _install_hooks()
 
 
-def release_all(timeout: float = EXIT_SECONDS) -> None:
-    """Give all seats of this process back at the same time, and wait at most ``timeout`` seconds for all together."""
+def release_all() -> None:
+    """Give all seats of this process back at the same time, and wait at most EXIT_SECONDS for all together."""
+    timeout = EXIT_SECONDS
     seats = [*_held_seats, *_remainders]
     for seat in seats:
         with contextlib.suppress(Exception):

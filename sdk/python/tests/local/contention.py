@@ -31,6 +31,7 @@ try:
     import coditect_license._seat  # imported before anybody is forked
     from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, SeatState
 
+    from .asks import Ask, note_asks, read_asks, wrongly_told_full
     from .machine import Machine, NewLicense, running
 except ModuleNotFoundError as missing:
     sys.exit(
@@ -71,6 +72,7 @@ def work(run: Run, worker: int) -> None:
     """One client process."""
     rng = random.Random()
     with (run.directory / f"{worker}.{os.getpid()}").open("w", buffering=1) as log:
+        note_asks(log)
         client = LicenseClient(
             run.machine.url,
             key=run.license.key,
@@ -139,6 +141,10 @@ class Result:
     served: int
     kills: int
     grants: int
+    told_full: int
+    wrongly_full: list[str]
+    """Who was told that every seat is held although one had been free for a second. Judged where a machine has one
+    process."""
     errors: list[str]
     """What no program should meet here."""
     slow: int
@@ -154,6 +160,8 @@ class Result:
             f"{self.kills} kills, {self.slow} times too slow"
         ]
         lines += [f"error: {error}" for error in sorted(set(self.errors))[:5]]
+        lines.append(f"told full: {self.told_full} times, of these wrongly: {len(self.wrongly_full)}")
+        lines += self.wrongly_full[:5]
         lines.append(
             f"most holders at once, by what they believed: {self.most_believers}; by the records: {self.most_held}"
         )
@@ -229,6 +237,7 @@ class Journal:
 
     changes: list[tuple[float, int, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
     grants: int = 0
     slow: int = 0
 
@@ -240,7 +249,10 @@ def read_journal(run: Run, deaths: dict[int, float]) -> Journal:
         if not pid.isdigit():
             continue
         ends: list[tuple[float, float]] = []
-        for line in [*path.read_text().splitlines(), f"stop {deaths.get(int(pid), float('inf'))}"]:
+        # Who was killed may have left half a line.
+        lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        journal.asks += read_asks(lines, run.hardware(int(worker)))
+        for line in [*lines, f"stop {deaths.get(int(pid), float('inf'))}"]:
             word, *rest = line.split()
             if word == "believe" and len(rest) == 2:
                 ends.append((float(rest[0]), float(rest[1])))
@@ -270,6 +282,7 @@ def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, 
         counts[name] += change
         before = at
         most = max(most, sum(1 for n in counts.values() if n))
+    full = [] if run.one_machine else wrongly_told_full(journal.asks, seats=run.seats, lease=run.machine.ttl)
     return Result(
         most,
         dict(believing),
@@ -278,6 +291,8 @@ def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, 
         len(list(run.directory.glob("*.had"))),
         kills,
         journal.grants,
+        sum(ask.is_told_full for ask in journal.asks),
+        full,
         journal.errors,
         journal.slow,
         CLOCK.monotonic() - began,
@@ -331,6 +346,7 @@ def main() -> int:
                 result.most_believers == most == result.most_held
                 and result.served == options.processes
                 and not result.errors
+                and not result.wrongly_full
             )
             print("as promised" if good else "NOT as promised", flush=True)
             wrong += not good

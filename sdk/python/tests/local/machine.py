@@ -216,6 +216,16 @@ class Machine:
         assert row is not None
         return int(row[0])
 
+    def ends(self, license_: NewLicense) -> list[tuple[str, float]]:
+        """Why and when, in Unix time, its sessions ended, by the records, in that order."""
+        with self._sql("postgres") as sql:
+            rows = sql.execute(
+                "select end_reason, extract(epoch from ended_at)::float8 from sessions"
+                " where pool_id = %s and ended_at is not null order by ended_at",
+                (license_.pool,),
+            ).fetchall()
+        return [(str(reason), float(at)) for reason, at in rows]
+
     def _ids(self, number: str) -> tuple[str, str]:
         with self._sql("postgres") as sql:
             row = sql.execute(
