@@ -34,9 +34,10 @@ fn sees(verdict: &Verdict, invariant: &str) -> bool {
 /// Two holders ask one instance, two that wait the other. The other node takes over, and only the second instance hears of it.
 /// What must be oversold may take a minute, and is over when it is.
 fn divided(promotion: &str, drain: u64, connection_age: u64, oversells: bool) -> Plan {
-    let until = if oversells { 60_000 } else { 10_000 };
+    let until = if oversells { 60_000 } else { 16_000 };
     let setting = Setting {
-        ttl: Duration::from_secs(3),
+        // A heartbeat is given up after 2.5 s: there is time for another one.
+        ttl: Duration::from_secs(6),
         drain: Duration::from_millis(drain),
         connection_age: Duration::from_millis(connection_age),
         instances: 2,
