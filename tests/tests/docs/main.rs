@@ -9,6 +9,7 @@
 mod api;
 mod architecture;
 mod claims;
+mod client_operations;
 mod clocks;
 mod data_model;
 mod decisions;
