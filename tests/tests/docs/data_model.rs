@@ -212,3 +212,51 @@ fn answers(text: &str) -> Vec<String> {
 fn the_page_names_every_answer_of_grant_seat() {
     hold("docs/DATA-MODEL.md", answers, &[("OK, FENCED, ENDED,", "OK, FENCED,")]);
 }
+
+/// The tables of which the functions that erase change rows. `places` names those that the history has parts of.
+fn erased_tables() -> BTreeSet<String> {
+    let named = Regex::new(r"update public\.([a-z_]+)").unwrap();
+    let mut tables = BTreeSet::new();
+    for (name, text) in files("migrations", "sql").into_iter().filter(|(name, _)| {
+        let number = name.rsplit('/').next().unwrap();
+        number.starts_with("031") || number.starts_with("0323")
+    }) {
+        tables.extend(named.captures_iter(&text).map(|found| found[1].to_owned()));
+        if text.contains("history.places('sessions')") {
+            tables.insert("sessions".to_owned());
+        }
+        assert!(!text.contains("delete from public"), "{name} deletes");
+    }
+    tables
+}
+
+fn erased(text: &str) -> Vec<String> {
+    let known = rights("TABLES");
+    let is_table = |name: &String| known.iter().any(|table| table.bare() == name);
+    let (mut changed, mut wrong) = (BTreeSet::new(), Vec::new());
+    for row in tables(text, &["Erased", "becomes"]) {
+        let named: Vec<String> =
+            code_spans(&row[0]).iter().map(|span| span.split('.').next().unwrap().to_owned()).collect();
+        if row[1].starts_with("stay") {
+            let lies = named.iter().filter(|name| erased_tables().contains(*name));
+            wrong.extend(lies.map(|name| format!("{name} does not stay as it is")));
+        } else if row[0] == "labels in Redis" {
+            changed.insert("pools".to_owned());
+        } else {
+            changed.extend(named.into_iter().filter(is_table));
+        }
+    }
+    wrong.extend(differences("of what is erased, the table", &changed, &erased_tables()));
+    wrong
+}
+
+#[test]
+fn the_page_names_every_table_that_an_erasure_changes() {
+    let lies = [
+        ("| `users`, `invitations` | the address", "| `users` | the address"),
+        ("| `outbox.payload` |", "| `directory.trials` |"),
+        ("| labels in Redis | the pool's epoch", "| labels of Redis | the pool's epoch"),
+        ("| `idempotency_keys.outcome` | null", "| `idempotency_keys.outcome` | stays"),
+    ];
+    hold("docs/DATA-MODEL.md", erased, &lies);
+}

@@ -1,11 +1,14 @@
-//! docs/OPERATING.md, "Log lines": the messages that the page explains are those that the code writes.
+//! docs/OPERATING.md, "Log lines": the fields and the messages that the page explains are those that the code writes.
 
 use super::{
+    differences,
     facts::files,
     hold,
-    markdown::{code_spans, tables},
+    markdown::{code_spans, section, tables},
+    read,
 };
 use regex::Regex;
+use std::collections::BTreeSet;
 
 /// What ships, without its unit tests, and with texts of several lines as one.
 fn shipped_code() -> String {
@@ -53,4 +56,45 @@ fn the_page_explains_every_warning_and_every_error_and_no_line_that_is_not_writt
         ("| `a message was given up`", "| `a message was dropped`"),
     ];
     hold("docs/OPERATING.md", differing, &lies);
+}
+
+/// The fields of every line, of every line of a request, and of the line that ends a request. What stands before a dot in a
+/// name is one field with more inside.
+fn fields() -> BTreeSet<String> {
+    let (layers, format) = (read("functions/src/edge/layers.rs"), read("functions/src/edge/telemetry.rs"));
+    let within = |start: &str| {
+        let from = layers.find(start).unwrap_or_else(|| panic!("layers.rs has {start}")) + start.len();
+        layers[from..from + layers[from..].find("\n    );").or(layers[from..].find("\n        );")).unwrap()].to_owned()
+    };
+    let named = Regex::new(r#"(?m)^\s+"?([a-zA-Z_/.]+?)"?(?: = [^\n]*)?,$"#).unwrap();
+    let set = Regex::new(r#"line\.set\("([a-z]+)""#).unwrap();
+    let whole = |name: &str| match name.split_once('.') {
+        Some((field, _)) if !name.contains('/') => field.to_owned(),
+        _ => name.to_owned(),
+    };
+    let mut all: BTreeSet<String> = set.captures_iter(&format).map(|found| found[1].to_owned()).collect();
+    for text in [within("error_span!(\n        \"request\","), within("tracing::info!(")] {
+        all.extend(named.captures_iter(&text).map(|found| whole(&found[1])));
+    }
+    all.insert("message".to_owned());
+    all
+}
+
+fn differing_fields(page: &str) -> Vec<String> {
+    let rows = tables(section(page, "## 7. Log lines"), &["Field", ""]);
+    let spans = rows.iter().flat_map(|row| code_spans(&row[0]));
+    // `…/spanId` stands behind a name with the same beginning.
+    let said: BTreeSet<String> = spans.map(|span| span.replace('…', "logging.googleapis.com")).collect();
+    differences("the field", &said, &fields())
+}
+
+#[test]
+fn the_page_names_every_field_of_a_line() {
+    let lies = [
+        ("| `tenant`, `license` | from", "| `tenant` | from"),
+        ("`…/spanId`, `…/trace_sampled`", "`…/spanId`, `…/sampled`"),
+        ("| `time`, `severity`, `target`, `message` |", "| `time`, `level`, `target`, `message` |"),
+        ("| `metric`, `outcome`, `latency_ms`, `httpRequest` |", "| `metric`, `outcome`, `latency`, `httpRequest` |"),
+    ];
+    hold("docs/OPERATING.md", differing_fields, &lies);
 }
