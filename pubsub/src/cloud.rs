@@ -48,7 +48,7 @@ pub struct CloudPublisher {
 }
 
 impl CloudPublisher {
-    /// Prepares a client. Connects when it first publishes. Must run inside a Tokio runtime.
+    /// Prepares a client: asks for credentials now, and connects to Pub/Sub when it first publishes. Must run inside a Tokio runtime.
     ///
     /// # Errors
     /// Credentials or address make no sense, or the metadata server of the machine takes a question and says nothing for 5 s.
@@ -59,10 +59,11 @@ impl CloudPublisher {
             builder =
                 builder.with_endpoint(format!("http://{host}")).with_credentials(anonymous::Builder::new().build());
         }
-        let Ok(built) = tokio::time::timeout(PREPARED_WITHIN, builder.build()).await else {
-            let silent = "the metadata server of this machine, which gives access tokens, did not answer within";
-            return Err(format!("no Pub/Sub client was made: {silent} {PREPARED_WITHIN:?}").into());
-        };
+        let built = tokio::time::timeout(PREPARED_WITHIN, builder.build()).await.map_err(|late| {
+            let silent = "no Pub/Sub client was made: its credentials were not there within";
+            let look = "look whether the metadata server of this machine (GCE_METADATA_HOST) answers";
+            ErrorContext::new(format!("{silent} {PREPARED_WITHIN:?}; {look}"), late)
+        })?;
         let client = built.map_err(|e| ErrorContext::new("no Pub/Sub client was made", e))?;
         let CloudSettings { project, topics, deadline, .. } = settings;
         Ok(Self { client, project, topics, deadline })

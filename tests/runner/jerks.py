@@ -14,20 +14,24 @@ GROUPS = Path("/sys/fs/cgroup")
 
 
 def group(processors: float, groups: Path = GROUPS) -> Path:
-    """A new group that has so many processors. Whoever makes it removes it.
+    """The directory of a new group that has so many processors. The caller removes it.
 
     Raises OSError where this system has no such groups or does not let us make one.
     """
-    second = (groups / "cgroup.controllers").exists()
-    made = (groups if second else groups / "cpu") / f"license-tests-{os.getpid()}"
-    made.mkdir()
+    is_version_2 = (groups / "cgroup.controllers").exists()
+    directory = (groups if is_version_2 else groups / "cpu") / f"license-tests-{os.getpid()}"
+    directory.mkdir()
     quota = round(processors * PERIOD)
-    if second:
-        (made / "cpu.max").write_text(f"{quota} {PERIOD}")
-    else:
-        (made / "cpu.cfs_period_us").write_text(str(PERIOD))
-        (made / "cpu.cfs_quota_us").write_text(str(quota))
-    return made
+    try:
+        if is_version_2:
+            (directory / "cpu.max").write_text(f"{quota} {PERIOD}")
+        else:
+            (directory / "cpu.cfs_period_us").write_text(str(PERIOD))
+            (directory / "cpu.cfs_quota_us").write_text(str(quota))
+    except OSError:
+        directory.rmdir()
+        raise
+    return directory
 
 
 @contextlib.contextmanager
@@ -36,15 +40,17 @@ def jerky(processors: float | None) -> Iterator[None]:
     if processors is None:
         yield
         return
+    if processors <= 0:
+        raise SystemExit("--jerky needs a number of processors above 0")
     try:
-        made = group(processors)
-        (made / "cgroup.procs").write_text(str(os.getpid()))
+        directory = group(processors)
+        (directory / "cgroup.procs").write_text(str(os.getpid()))
     except OSError as error:
-        raise SystemExit(f"--jerky needs a Linux control group, which root may make: {error}") from error
+        raise SystemExit(f"--jerky needs a Linux control group of the controller cpu, which root may make: {error}") from error
     try:
         yield
     finally:
-        (made.parent / "cgroup.procs").write_text(str(os.getpid()))
+        (directory.parent / "cgroup.procs").write_text(str(os.getpid()))
         # What a job left behind keeps the group, and its quota.
         with contextlib.suppress(OSError):
-            made.rmdir()
+            directory.rmdir()

@@ -35,7 +35,7 @@ def test_a_callback_that_blocks_stops_no_heartbeat_and_no_release(client: Licens
 
     def message_box(_: SeatEvent) -> None:
         shown.set()
-        clicked.wait()
+        clicked.wait(120)
 
     seat = client.seat(on_event=message_box)
     provoke(server, seat)

@@ -255,13 +255,13 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
         thread.join(5)
 
 
-Given = list[tuple[threading.Thread, str, float]]
+SentRequests = list[tuple[threading.Thread, str, float]]
 """Which thread sent a request of which id, and the seconds that it was given."""
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Given:
-    given: Given = []
+def given(monkeypatch: pytest.MonkeyPatch) -> SentRequests:
+    given: SentRequests = []
     send, send_async = SyncHttp.send, AsyncHttp.send
 
     def note(self: SyncHttp, effect: SendRequest) -> Any:
@@ -281,15 +281,15 @@ LEAST_SECONDS = 0.05
 """What a request is given at least, if its time is over just as it is sent."""
 
 
-def ends_in_time(call: Callable[[], object], timeout: float, given: Given) -> ServerUnreachable:
+def ends_in_time(call: Callable[[], object], timeout: float, given: SentRequests) -> ServerUnreachable:
     """What a call raises whose requests all take as long as they may. Its last one is named by what it raises."""
     with pytest.raises(ServerUnreachable) as caught:
         within(timeout + 1.5, call)
     sender = next(thread for thread, name, _ in given if name == caught.value.request_id)
     seconds: list[float] = []
-    for thread, name, its in given:
+    for thread, name, timeout_given in given:
         if thread is sender:
-            seconds.append(its)
+            seconds.append(timeout_given)
             if name == caught.value.request_id:
                 break
     assert sum(seconds) <= timeout + LEAST_SECONDS * (len(seconds) - 1), seconds
@@ -297,7 +297,7 @@ def ends_in_time(call: Callable[[], object], timeout: float, given: Given) -> Se
 
 
 def test_nobody_waits_longer_than_the_timeout_for_a_silent_server(
-    silent: str, settings: dict[str, Any], given: Given
+    silent: str, settings: dict[str, Any], given: SentRequests
 ) -> None:
     with LicenseClient(silent, timeout=1.0, **settings) as client:
         for call in (client.acquire, client.validate, client.seat):
@@ -307,7 +307,7 @@ def test_nobody_waits_longer_than_the_timeout_for_a_silent_server(
 
 
 def test_nobody_waits_longer_than_the_timeout_for_a_server_that_drips(
-    dripping: str, settings: dict[str, Any], given: Given
+    dripping: str, settings: dict[str, Any], given: SentRequests
 ) -> None:
     client = LicenseClient(dripping, timeout=1.0, max_retries=0, **settings)
     ends_in_time(client.seat, 1.0, given)
@@ -324,7 +324,7 @@ def test_an_unreachable_server_is_said_so_in_words_for_people(settings: dict[str
 
 
 def test_a_resolver_that_hangs_holds_nobody_up(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], given: Given
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], given: SentRequests
 ) -> None:
     """Getaddrinfo has no timeout; on a train it takes half a minute."""
     release = threading.Event()

@@ -64,8 +64,8 @@ def front(http: Http) -> Iterator[Front]:
 START = """
 import asyncio
 from coditect_license import AsyncLicenseClient, _flows as flows, _process as process
-process.EXIT_SECONDS = 30.0  # which both addresses share
-flows.TRY_SECONDS = 3.0
+process.EXIT_SECONDS = 12.0  # which both addresses share
+flows.TRY_SECONDS = 60.0
 front, issuer, face = {front!r}, client._context.server, {face!r}
 settings |= dict(server=[front, issuer], issuer=issuer, offline=False)
 if face == "thread":

@@ -215,7 +215,7 @@ def await_refusal(process: container.Process) -> None:
         except ConnectionResetError:
             pass  # it was in the queue when the service closed it
         time.sleep(0.01)
-    raise RuntimeError(f"{process.name} still takes connections five seconds after SIGTERM.")
+    raise RuntimeError(f"{process.name} still takes connections a minute after SIGTERM.")
 
 
 def push(process: container.Process, token: str) -> str:
@@ -242,7 +242,7 @@ def check_silent_metadata(root: pathlib.Path, publishers: set[str]) -> None:
             with container.started(root, name, variables) as process:
                 code = process.exit_code(within=60)
                 holds(code != 0, f"/{name} ended with 0 although it cannot publish.")
-                says = "the metadata server of this machine, which gives access tokens, did not answer"
+                says = "look whether the metadata server of this machine (GCE_METADATA_HOST) answers"
                 holds(says in process.lines, f"/{name} says {process.lines!r} where the metadata server is silent.")
 
 

@@ -11,8 +11,8 @@ pub const NUMBER: &str = "x-ask";
 /// How long a function may go on with a request whose connection ended: the deadline, and one question to Redis that was asked before it.
 const GOES_ON: Duration = Duration::from_secs(8);
 
-/// An answer is overdue after this.
-const OVERDUE: Duration = Duration::from_millis(250);
+/// What takes longer is slow.
+const SLOW: Duration = Duration::from_millis(250);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ pub struct Asked {
     pub told: Told,
 }
 
-/// How long, since a moment, an answer was overdue that came in the end or was given up: not before that an instance, or a
-/// client, can have gone on. Time in which several were is counted once.
-pub fn overdue(asked: &[Asked], since: Instant) -> Duration {
-    let slow = asked.iter().filter(|asked| asked.sent >= since && asked.answered - asked.sent > OVERDUE);
+/// How long, since a moment, clients waited for answers that took longer than an idle machine needs, whether they came or
+/// were given up. Time in which several waited is counted once.
+pub fn slow_answers(asked: &[Asked], since: Instant) -> Duration {
+    let slow = asked.iter().filter(|asked| asked.sent >= since && asked.answered - asked.sent > SLOW);
     let mut spans: Vec<(Instant, Instant)> = slow.map(|asked| (asked.sent, asked.answered)).collect();
     spans.sort_unstable();
     let (mut total, mut counted) = (Duration::ZERO, since);

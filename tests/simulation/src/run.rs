@@ -1,7 +1,7 @@
 //! Carries a plan out: stores, functions and clients of its own, every operation at its time, calm, and a verdict.
 
 use crate::{
-    asked::overdue,
+    asked::slow_answers,
     client::{Clients, PATIENCE},
     fleet::Fleet,
     history,
@@ -32,6 +32,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::task::JoinSet;
+
+/// A machine that is slower than this while clients are served is no excuse any more.
+const MOST_SLOW: Duration = Duration::from_secs(60);
 
 /// A run that is under way.
 pub struct Run {
@@ -299,8 +302,8 @@ impl Run {
         answered("the last resume", async || staff.decide(Status::Active).await.then_some(())).await;
     }
 
-    /// Everybody up to capacity is served within `REBUILD_LEASE` and two sweeps; time in which the machine did not run, or an
-    /// answer was overdue, is not counted.
+    /// Everybody up to capacity is served within `REBUILD_LEASE` and two sweeps; time in which the machine did not run, or
+    /// answers were slow, is not counted.
     async fn served(&mut self, world: &World) -> Option<String> {
         let most = world.timing.ttl + world.timing.drain + 2 * (world.timing.ttl / 6);
         let (pauses, calm) = (Pauses::watch(), Instant::now());
@@ -311,11 +314,11 @@ impl Run {
             let wanted = capacity.min(self.clients.wanting_holders());
             let now = self.clients.log().believing();
             let took = calm.elapsed();
-            let slow = pauses.total() + overdue(&self.clients.asked(), calm);
+            let slow = pauses.total().max(slow_answers(&self.clients.asked(), calm)).min(MOST_SLOW);
             if now >= wanted {
                 self.figures.served = took;
             }
-            // What is under way is waited for: only an answer tells that it was overdue.
+            // What is under way is waited for: only an answer tells that it was slow.
             if now >= wanted || took > most + slow + PATIENCE {
                 let late = now < wanted || took > most + slow;
                 return late.then(|| {

@@ -8,7 +8,7 @@ use license_core::{
     protocol::publish,
 };
 use license_simulation::{
-    asked::{Asked, Told, Verb, overdue},
+    asked::{Asked, Told, Verb, slow_answers},
     client::{UNEXPLAINED, cause},
     history::{self, History},
     limits,
@@ -197,7 +197,7 @@ fn a_client_that_asked_and_was_told_expired_without_a_cause_is_seen() {
 }
 
 #[test]
-fn time_in_which_answers_were_overdue_is_counted_once_and_only_since_the_moment() {
+fn time_of_slow_answers_is_counted_once_and_only_since_the_moment() {
     let began = Instant::now();
     let at = |ms: u64| began + Duration::from_millis(ms);
     let asked = |(sent, answered): (u64, u64)| Asked {
@@ -210,7 +210,7 @@ fn time_in_which_answers_were_overdue_is_counted_once_and_only_since_the_moment(
         told: Told::Full,
     };
     let all = |spans: &[(u64, u64)]| -> Vec<Asked> { spans.iter().copied().map(asked).collect() };
-    let counted = |spans: &[(u64, u64)]| overdue(&all(spans), at(1000)).as_millis();
+    let counted = |spans: &[(u64, u64)]| slow_answers(&all(spans), at(1000)).as_millis();
     assert_eq!(counted(&[(1000, 1250), (2000, 2100)]), 0, "they were in time");
     assert_eq!(counted(&[(0, 5000)]), 0, "it was sent before");
     assert_eq!(counted(&[(3000, 4000), (1000, 2000), (1500, 2500), (1600, 1900)]), 2500);

@@ -154,6 +154,16 @@ async fn any_single_key_lost_under_load_costs_nobody_a_seat() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seats_of_silent_holders_are_others_within_the_rebuild_lease_after_a_flush() {
+    for _ in 0..5 {
+        if silent_holders_after_a_flush().await {
+            return;
+        }
+    }
+    panic!("five times the holders' leases were over before the flush");
+}
+
+/// Whether the holders' leases were not over yet when Redis was emptied, and somebody had to wait.
+async fn silent_holders_after_a_flush() -> bool {
     let world = World::shaped(Shape { seats: 3, ..live() }).await;
     let mut crowd = Crowd::over(&world, INSTANCES).await;
     crowd.join_seated("vanishing", 3, Habits::VANISHING).await;
@@ -165,7 +175,10 @@ async fn seats_of_silent_holders_are_others_within_the_rebuild_lease_after_a_flu
     println!("granted after {took:?}");
     let tally = waiting.tally();
     let full: Vec<_> = tally.full.iter().filter(|(sent, _)| *sent >= fault).collect();
-    let rebuilt = *full.iter().map(|(_, answered)| answered).min().expect("they are told that it is full meanwhile");
+    let Some(rebuilt) = full.iter().map(|(_, answered)| *answered).min() else {
+        crowd.stop().await;
+        return false;
+    };
     // An instance that waits long for Redis lets its clock of leases stand still, at most for a lease.
     let prompt = full.iter().all(|(sent, answered)| *answered - *sent < Duration::from_millis(200));
     let prompt = prompt && tally.failed_acquires.is_empty();
@@ -174,6 +187,7 @@ async fn seats_of_silent_holders_are_others_within_the_rebuild_lease_after_a_flu
     assert!(late.is_empty(), "told \"full\" by a question that was sent {late:?} after the rebuild, prompt: {prompt}");
     crowd.stop().await;
     check::holds(&world, crowd.log()).await;
+    true
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

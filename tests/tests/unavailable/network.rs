@@ -2,7 +2,7 @@
 
 use super::site::{Services, Site, until_known};
 use license_tests::network::Network;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Every service, with one connection to the records by way of a network that can be disturbed.
 async fn over_a_network(site: &Site) -> (Network, Services) {
@@ -23,12 +23,18 @@ async fn connections_to_the_records_that_went_silent_are_given_up_and_replaced()
     let seat = services.acquire(&site.ask("a")).await.ok(201);
     network.rests().await;
     network.lose_all();
-    let (ask, since) = (site.ask("b"), Instant::now());
+    let ask = site.ask("b");
     services.acquire(&ask).await.away("records_unavailable");
     services.beat(&seat).await.ok(200);
-    let answer = until_known(async || services.acquire(&ask).await).await;
+    let asked = std::cell::Cell::new(0);
+    let answer = until_known(async || {
+        asked.set(asked.get() + 1);
+        services.acquire(&ask).await
+    })
+    .await;
     assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
-    assert!(since.elapsed() < Duration::from_secs(60), "it took {:?}", since.elapsed());
+    println!("served at question {}", asked.get());
+    assert!(asked.get() <= 5, "asked {} times, each within its deadline", asked.get());
     assert_eq!(site.held().await, (2, 2));
 }
 
