@@ -7,6 +7,7 @@
 //! * `asked.rs`, `troubles.rs`, `watch.rs`: what was asked, what was wrong, which copies Redis had, each with its time
 //! * `limits.rs`: L4, and `promises/`: L1 to L3, held against a clock
 //! * `run.rs`: carries a run out · `keepers.rs`: who carries out the faults of the stores
+//! * `internal_errors.rs`: why a function answered with an internal error
 //! * `history.rs`: what the records went through · `verdict.rs`: the checkers and the figures
 
 #![allow(
@@ -20,6 +21,7 @@ pub mod asked;
 pub mod client;
 pub mod fleet;
 pub mod history;
+mod internal_errors;
 mod keepers;
 pub mod limits;
 pub mod mix;

@@ -4,7 +4,7 @@ use crate::{
     asked::slow_answers,
     client::{Clients, PATIENCE},
     fleet::Fleet,
-    history,
+    history, internal_errors,
     keepers::Tasked,
     nodes::{Database, Pair, Ways, address, redis_settings},
     operations::{Deed, Operation, RecordsFault, RedisFault},
@@ -86,6 +86,7 @@ pub fn side_by_side(plans: Vec<Plan>) -> Vec<(Plan, Verdict)> {
 impl Run {
     /// Stores, functions and clients for a plan.
     pub async fn begin(plan: &Plan) -> Self {
+        internal_errors::listen();
         let setting = plan.setting.clone();
         let server = stores::own_server().await;
         let timing = LeaseTiming {
@@ -277,7 +278,8 @@ impl Run {
         answered("the last sweep", last).await;
         let unasked = self.fleet.died.unasked();
         if unasked > 0 {
-            broken.push(format!("{unasked} internal errors that nobody asked for"));
+            let causes = internal_errors::causes().join("; ");
+            broken.push(format!("{unasked} internal errors that nobody asked for; in this process: {causes}"));
         }
         self.figures.met = self.ways.met();
         let published = self.fleet.published.lock().unwrap().clone();
