@@ -1,6 +1,7 @@
 //! The functions: some in this process, some as processes of their own, each behind its own ways.
 
 use crate::{
+    internal_errors,
     nodes::Ways,
     operations::{Function as Name, InstanceFault, Signal},
     plan::Setting,
@@ -41,10 +42,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{
     collections::{BTreeMap, HashSet},
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -64,27 +62,13 @@ const GOES_ON: Duration = Duration::from_secs(2);
 /// One root key file for all processes that this one starts: making one takes seconds.
 static ROOT: OnceCell<TempDir> = OnceCell::const_new();
 
-/// Internal errors of instances in this process, and how many of them are meant to be.
-#[derive(Default)]
-pub struct Died {
-    cuts: AtomicUsize,
-    answers: AtomicUsize,
-}
-
-impl Died {
-    /// Internal errors that no plan asked for.
-    pub fn unasked(&self) -> usize {
-        self.answers.load(Ordering::SeqCst).saturating_sub(self.cuts.load(Ordering::SeqCst))
-    }
-}
-
 /// Marks an answer of a process that died: clients pass it over.
 pub const DEAD: HeaderName = HeaderName::from_static("x-dead");
 
 /// An operation that was cut at a step ends as an internal error, and a process that dies says nothing.
-fn silent_if_dead(mut answer: Response, died: &Died) -> Response {
+fn silent_if_dead(mut answer: Response) -> Response {
     if answer.status().as_u16() == 500 {
-        died.answers.fetch_add(1, Ordering::SeqCst);
+        internal_errors::answered();
         answer.headers_mut().insert(DEAD, HeaderValue::from_static("1"));
     }
     answer
@@ -92,7 +76,6 @@ fn silent_if_dead(mut answer: Response, died: &Died) -> Response {
 
 /// Everything that answers.
 pub struct Fleet {
-    pub died: Arc<Died>,
     ways: Arc<Ways>,
     instances: Vec<Instance>,
     pub seat_management: SeatManagement,
@@ -117,7 +100,6 @@ impl Fleet {
             reaper: reaper(world, &ways, setting.instances + 1),
             instances: Vec::new(),
             published: Arc::default(),
-            died: Arc::default(),
             clock_behind: setting.clock_behind,
             dir: tempfile::tempdir().unwrap(),
             ways,
@@ -141,11 +123,7 @@ impl Fleet {
         .merge(release::router((&protocol).into()));
         let logging = LogConfig { filter: "error".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
-        let died = self.died.clone();
-        let app = Router::new().fallback_service(app).layer(map_response(move |answer: Response| {
-            let died = died.clone();
-            async move { silent_if_dead(answer, &died) }
-        }));
+        let app = Router::new().fallback_service(app).layer(map_response(async |answer| silent_if_dead(answer)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         self.ways.http[n].repoint(Upstream::Tcp(listener.local_addr().unwrap()), None);
         let (stop, mut stopping) = watch::channel(false);
@@ -185,10 +163,7 @@ impl Fleet {
             Some(Instance::Processes { .. }) => return,
         };
         match fault {
-            InstanceFault::Dies(step) => {
-                self.died.cuts.fetch_add(1, Ordering::SeqCst);
-                steps.cut(step);
-            }
+            InstanceFault::Dies(step) => steps.cut(step),
             InstanceFault::Stalls(step, time) => {
                 let held = steps.hold(step);
                 tokio::spawn(async move {

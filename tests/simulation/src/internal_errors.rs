@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Mutex, Once, PoisonError},
+    sync::{
+        Mutex, Once, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tracing::{
     Event, Subscriber,
@@ -12,8 +15,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
-/// How often which cause was logged, in all runs of this process.
+/// How often which cause was logged, and how many answers were internal errors, in all runs of this process. What is logged of an answer is logged
+/// before it is counted.
 static CAUSES: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+static ANSWERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Listens from now on to what all functions of this process log.
 pub(crate) fn listen() {
@@ -21,14 +26,22 @@ pub(crate) fn listen() {
     ONCE.call_once(|| tracing_subscriber::registry().with(Listener.with_filter(LevelFilter::ERROR)).init());
 }
 
-/// Each cause that is no operation cut at a step, and how often it was logged.
-pub(crate) fn causes() -> Vec<String> {
+/// A function answered with an internal error.
+pub(crate) fn answered() {
+    ANSWERS.fetch_add(1, Ordering::SeqCst);
+}
+
+/// What no plan asked for. An operation that a plan ends at a step is an internal error of everybody who waited for it.
+pub(crate) fn unasked() -> Option<String> {
+    let answers = ANSWERS.load(Ordering::SeqCst);
     let causes = CAUSES.lock().unwrap_or_else(PoisonError::into_inner);
-    causes
-        .iter()
-        .filter(|(cause, _)| !cause.starts_with("cut at "))
-        .map(|(cause, n)| format!("{n} × {cause}"))
-        .collect()
+    let silent = answers.saturating_sub(causes.values().sum());
+    let others = causes.iter().filter(|(cause, _)| !cause.starts_with("cut at "));
+    let mut told: Vec<String> = others.map(|(cause, n)| format!("{n} × {cause}")).collect();
+    if silent > 0 {
+        told.push(format!("{silent} without a cause in the log, as of a panic"));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 struct Listener;

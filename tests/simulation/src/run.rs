@@ -276,10 +276,10 @@ impl Run {
         let (reaper, published) = (&self.fleet.reaper, &self.fleet.published);
         let last = async || Fleet::sweep(reaper.clone(), published.clone()).await.then_some(());
         answered("the last sweep", last).await;
-        let unasked = self.fleet.died.unasked();
-        if unasked > 0 {
-            let causes = internal_errors::causes().join("; ");
-            broken.push(format!("{unasked} internal errors that nobody asked for; in this process: {causes}"));
+        if let Some(causes) = internal_errors::unasked() {
+            broken.push(format!(
+                "internal errors that nobody asked for, of this and other runs of the process: {causes}"
+            ));
         }
         self.figures.met = self.ways.met();
         let published = self.fleet.published.lock().unwrap().clone();

@@ -36,3 +36,12 @@ async fn who_waits_for_a_rebuild_whose_rebuilder_died_last_is_served_from_when_a
     let figures = run::carry_out(&plan).await.clean(&plan);
     assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
 }
+
+/// Heartbeats that waited for a rebuild which died waited for the next one, which died too, and shared its end; the checker counted as many
+/// internal errors as asked for as there were deaths, and the others as faults.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_wait_for_a_rebuild_end_with_it_and_keep_their_seats() {
+    let plan: Plan = include_str!("../found/rebuilder-dies-twice-with-all-who-wait.operations").parse().unwrap();
+    let figures = run::carry_out(&plan).await.clean(&plan);
+    assert_eq!((figures.sessions, figures.told["acquire: seat"]), (8, 8), "{figures}");
+}
