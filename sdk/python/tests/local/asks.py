@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 from coditect_license import _http as http
@@ -64,8 +65,13 @@ def note_asks(log: TextIO) -> None:
     http.SyncHttp.send = send  # type: ignore[method-assign]
 
 
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file, without one that its process was killed in."""
+    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
 def read_asks(lines: Iterable[str], holder: str) -> Iterator[Ask]:
-    """What one process of a holder wrote, maybe among other things, and maybe until it was killed."""
+    """What one process of a holder wrote, maybe among other things."""
     asked: dict[str, tuple[float, str, str]] = {}
     for line in lines:
         match line.split():

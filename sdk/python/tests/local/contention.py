@@ -31,7 +31,7 @@ try:
     import coditect_license._seat  # imported before anybody is forked
     from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, SeatState
 
-    from .asks import Ask, note_asks, read_asks, wrongly_told_full
+    from .asks import Ask, note_asks, read_asks, whole_lines, wrongly_told_full
     from .machine import Machine, NewLicense, running
 except ModuleNotFoundError as missing:
     sys.exit(
@@ -249,8 +249,7 @@ def read_journal(run: Run, deaths: dict[int, float]) -> Journal:
         if not pid.isdigit():
             continue
         ends: list[tuple[float, float]] = []
-        # Who was killed may have left half a line.
-        lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        lines = whole_lines(path)
         journal.asks += read_asks(lines, run.hardware(int(worker)))
         for line in [*lines, f"stop {deaths.get(int(pid), float('inf'))}"]:
             word, *rest = line.split()

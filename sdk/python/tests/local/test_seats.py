@@ -36,7 +36,7 @@ from coditect_license._http import SyncHttp
 from coditect_license._identity import this_system
 
 from ..conftest import until
-from .asks import Ask, note_asks, read_asks, wrongly_told_full
+from .asks import Ask, note_asks, read_asks, whole_lines, wrongly_told_full
 from .machine import TTL, Machine, NewLicense
 
 Connect = Callable[..., LicenseClient]
@@ -81,8 +81,7 @@ def holder(
 
 def asks_of(directory: Path, name: str = "asks") -> list[Ask]:
     """What a process wrote of its questions, without the line in which it was killed."""
-    lines = (directory / name).read_text().splitlines(keepends=True)
-    return list(read_asks([line for line in lines if line.endswith("\n")], name))
+    return list(read_asks(whole_lines(directory / name), name))
 
 
 class ShiftedClock(Clock):
