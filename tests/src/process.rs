@@ -27,9 +27,7 @@ pub fn binary(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let path = root.join("target/debug").join(name);
     assert!(path.exists(), "{} is not built: ./dev test builds it (cargo build --workspace --bins)", path.display());
-    let folders = ["core/src", "functions/src", "pubsub/src", "migrations"];
-    let sources = folders.iter().filter_map(|folder| newest(&root.join(folder))).max();
-    let age = changed(&path);
+    let (sources, age) = (made_of(&path).iter().filter_map(|source| changed(source)).max(), changed(&path));
     assert!(
         age >= sources,
         "{} is older than its sources: ./dev test builds it anew (cargo build --bins)",
@@ -38,10 +36,20 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// When the file that was changed last below a folder was changed.
-fn newest(folder: &Path) -> Option<SystemTime> {
-    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    entries.filter_map(|entry| if entry.path().is_dir() { newest(&entry.path()) } else { changed(&entry.path()) }).max()
+/// The files that a binary is made of, as cargo wrote them down beside it (`<binary>.d`). Those of a feature that it is built without are none:
+/// when they change, cargo builds nothing.
+fn made_of(binary: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_to_string(binary.with_extension("d")).expect("cargo lists what a binary is made of");
+    let files = listed.split_once(": ").expect("a rule of make").1.replace("\\ ", "\0");
+    files.split_whitespace().map(|file| PathBuf::from(file.replace('\0', " "))).collect()
+}
+
+#[test]
+fn a_binary_is_made_of_what_it_is_built_with_and_of_nothing_else() {
+    let made_of = made_of(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/debug/acquire"));
+    let names = |part: &str| made_of.iter().any(|file| file.ends_with(part));
+    assert!(names("core/src/lib.rs") && names("functions/src/acquire/mod.rs") && names("migrations/0001_schemas.sql"));
+    assert!(!names("pubsub/src/cloud.rs"), "the client for Cloud Pub/Sub is not in it");
 }
 
 fn changed(file: &Path) -> Option<SystemTime> {
