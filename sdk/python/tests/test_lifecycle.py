@@ -92,7 +92,7 @@ def test_sys_exit_in_a_with_block_is_the_programs_own(http: Http, tmp_path: Path
     assert status == 7 and http.fake.verbs() == ["acquire", "release"]
 
 
-def test_an_exit_without_a_server_takes_three_seconds_once_and_not_for_each_seat(http: Http, tmp_path: Path) -> None:
+def test_an_exit_without_a_server_waits_once_and_not_for_each_seat(http: Http, tmp_path: Path) -> None:
     program = Program(
         http,
         tmp_path,

@@ -191,9 +191,14 @@ fn a_lease_given_later_than_a_heartbeat_after_a_suspension_is_seen() {
 fn a_client_that_asked_and_was_told_expired_without_a_cause_is_seen() {
     let (lease, asked) =
         (Duration::from_secs(6), |words: &[&'static str]| words.iter().copied().collect::<BTreeSet<_>>());
-    assert_eq!(cause(Duration::from_secs(7), lease, &asked(&["suspended", "503"])), "503 and suspended");
-    assert_eq!(cause(Duration::from_secs(7), lease, &asked(&[])), UNEXPLAINED, "nothing stood in its way");
-    assert_eq!(cause(Duration::from_secs(5), lease, &asked(&["503"])), UNEXPLAINED, "its lease was not over");
+    let cause = |sent, told, words: &[&'static str]| {
+        cause(Duration::from_secs(sent), Duration::from_secs(told), lease, &asked(words))
+    };
+    assert_eq!(cause(7, 7, &["suspended", "503"]), "503 and suspended");
+    assert_eq!(cause(7, 7, &[]), UNEXPLAINED, "nothing stood in its way");
+    assert_eq!(cause(4, 5, &["503"]), UNEXPLAINED, "its lease was not over");
+    assert_eq!(cause(4, 7, &[]), "under way until its lease was over");
+    assert_eq!(cause(4, 5, &[]), UNEXPLAINED, "it was told so within its lease");
 }
 
 #[test]

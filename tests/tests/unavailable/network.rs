@@ -1,6 +1,6 @@
 //! A network between a service and the records that goes silent or is slow.
 
-use super::site::{Services, Site, until_known};
+use super::site::{Services, Site, known_after};
 use license_tests::network::Network;
 use std::time::Duration;
 
@@ -26,15 +26,10 @@ async fn connections_to_the_records_that_went_silent_are_given_up_and_replaced()
     let ask = site.ask("b");
     services.acquire(&ask).await.away("records_unavailable");
     services.beat(&seat).await.ok(200);
-    let asked = std::cell::Cell::new(0);
-    let answer = until_known(async || {
-        asked.set(asked.get() + 1);
-        services.acquire(&ask).await
-    })
-    .await;
+    let (answer, asked) = known_after(async || services.acquire(&ask).await).await;
     assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
-    println!("served at question {}", asked.get());
-    assert!(asked.get() <= 5, "asked {} times, each within its deadline", asked.get());
+    println!("served at question {asked}");
+    assert!(asked <= 5, "asked {asked} times, each within its deadline");
     assert_eq!(site.held().await, (2, 2));
 }
 

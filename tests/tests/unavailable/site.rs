@@ -321,15 +321,21 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// # Panics
 /// If that takes longer than a minute.
 pub(crate) async fn until_known(ask: impl AsyncFn() -> Answer) -> Answer {
+    known_after(ask).await.0
+}
+
+/// The same, and how often it asked.
+pub(crate) async fn known_after(ask: impl AsyncFn() -> Answer) -> (Answer, usize) {
     let until = Instant::now() + Duration::from_secs(60);
-    loop {
+    for asked in 1.. {
         let answer = ask().await;
         if answer.status != 503 {
-            return answer;
+            return (answer, asked);
         }
         assert!(Instant::now() < until, "it does not recover: {}", answer.body);
         tokio::time::sleep(ASK_AGAIN).await;
     }
+    unreachable!("it asks for a minute at most")
 }
 
 /// A port of this machine where nobody listens.

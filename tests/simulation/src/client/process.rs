@@ -61,12 +61,17 @@ pub const UNEXPLAINED: &str = "UNEXPLAINED";
 /// Why the session of a client that kept asking had expired: what it was answered instead of a lease since its last one
 /// was asked for.
 ///
-/// The lease must be over by then, and something must have stood in the way of another.
-pub fn cause(since: Duration, lease: Duration, instead: &BTreeSet<&'static str>) -> String {
-    if since < lease || instead.is_empty() {
+/// The lease must be over by then, and something must have stood in the way of another: an answer, or the way of the heartbeat that was told so,
+/// if it was sent within the lease. Times count from when that last lease was asked for.
+pub fn cause(sent: Duration, told: Duration, lease: Duration, instead: &BTreeSet<&'static str>) -> String {
+    let mut causes: Vec<&str> = instead.iter().copied().collect();
+    if sent < lease {
+        causes.push("under way until its lease was over");
+    }
+    if told < lease || causes.is_empty() {
         return UNEXPLAINED.into();
     }
-    instead.iter().copied().collect::<Vec<_>>().join(" and ")
+    causes.join(" and ")
 }
 
 impl Process {
@@ -296,12 +301,10 @@ impl Client {
                 let mute = process.session.as_ref().map_or(Duration::ZERO, |present| present.mute);
                 let lost = if mute < shared.ttl / 2 { "though it asked" } else { "after silence" };
                 note(&format!("heartbeat: gone ({reason}) {lost}"));
-                if let Some(present) = process.session.as_mut().filter(|_| reason == "expired" && mute < shared.ttl / 2)
+                if let Some(present) = process.session.as_ref().filter(|_| reason == "expired" && mute < shared.ttl / 2)
                 {
-                    if sent - present.leased < shared.lease && present.leased.elapsed() >= shared.lease {
-                        present.instead.insert("under way until its lease was over");
-                    }
-                    let cause = cause(present.leased.elapsed(), shared.lease, &present.instead);
+                    let (since, told) = (sent - present.leased, present.leased.elapsed());
+                    let cause = cause(since, told, shared.lease, &present.instead);
                     note(&format!("expired though it asked: {cause}"));
                     if cause == UNEXPLAINED {
                         shared.log.broke(format!(
