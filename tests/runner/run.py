@@ -1,12 +1,13 @@
 """Builds every test once and runs the jobs side by side, those that take long first. `./dev test` calls it.
 
-run.py [--changed] [--quick] [--only NAME]... [--without NAME]... [--jerky PROCESSORS] [--list]
+run.py [--changed] [--quick] [--only NAME]... [--without NAME]... [--jerky PROCESSORS] [--busy-disk] [--list]
 
     --changed    only what the files changed since the branch left main can concern (the rule: changed.py)
     --quick      without the jobs that are known to take more than 20 seconds; it says which
     --only NAME  only jobs whose name has this in it; may be given more than once
     --without NAME  not those whose name has this in it
     --jerky N    the jobs have so many processors (0.7, say), and those in jerks: as on a machine that others share. Needs root on Linux
+    --busy-disk  others write to the disk as fast as it can, as on such a machine
     --list       what would run, and what is known of it, instead of running it
 
 What each job printed is kept whole below target/tests, and printed if it fails. Exit status 0: all jobs passed.
@@ -28,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import changed
-import jerks
 import jobs
+import noisy_neighbors
 from jobs import ROOT, Job
 from schedule import Schedule
 
@@ -172,15 +173,20 @@ def choose(options: argparse.Namespace) -> list[Job]:
     return chosen
 
 
-def main() -> int:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--changed", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--jerky", type=float, metavar="PROCESSORS")
+    parser.add_argument("--busy-disk", action="store_true")
     parser.add_argument("--list", action="store_true")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    options = arguments().parse_args()
     # Also where a shell that started this in the background ignores SIGINT.
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, signal.default_int_handler)
@@ -195,7 +201,7 @@ def main() -> int:
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     began = time.monotonic()
-    with jerks.jerky(options.jerky):
+    with noisy_neighbors.busy_disk(options.busy_disk, LOGS), noisy_neighbors.jerky(options.jerky):
         results = run_all(chosen)
     return tell(results, time.monotonic() - began)
 

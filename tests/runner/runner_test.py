@@ -1,6 +1,7 @@
 """The runner itself: what it begins when, what changed files concern, and what it tells of jobs that fail or are stopped."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 import changed
-import jerks
+import noisy_neighbors
 import run
 from changed import Sources
 from jobs import ROOT, Job
@@ -184,23 +185,39 @@ class Stopped(unittest.TestCase):
                     supervisor.wait()
 
 
-class Jerks(unittest.TestCase):
+class NoisyNeighbors(unittest.TestCase):
     def test_a_group_of_either_kind_has_its_part_of_each_second(self) -> None:
         with tempfile.TemporaryDirectory() as directory:
             first, second = Path(directory, "first"), Path(directory, "second")
             (first / "cpu").mkdir(parents=True)
             second.mkdir()
             (second / "cgroup.controllers").write_text("cpu memory")
-            made = jerks.group(0.5, first)
+            made = noisy_neighbors.group(0.5, first)
             self.assertEqual((made / "cpu.cfs_quota_us").read_text(), "500000")
             self.assertEqual((made / "cpu.cfs_period_us").read_text(), "1000000")
-            self.assertEqual((jerks.group(1.5, second) / "cpu.max").read_text(), "1500000 1000000")
+            self.assertEqual((noisy_neighbors.group(1.5, second) / "cpu.max").read_text(), "1500000 1000000")
 
     def test_where_no_group_can_be_made_it_says_so_and_runs_nothing(self) -> None:
-        with mock.patch.object(jerks, "group", side_effect=PermissionError("not you")), self.assertRaises(SystemExit) as refused:
-            with jerks.jerky(0.5):
+        with mock.patch.object(noisy_neighbors, "group", side_effect=PermissionError("not you")), self.assertRaises(SystemExit) as refused:
+            with noisy_neighbors.jerky(0.5):
                 self.fail("it runs")
         self.assertIn("not you", str(refused.exception))
+
+    def test_others_write_until_the_jobs_are_done_and_leave_nothing(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            with noisy_neighbors.busy_disk(True, Path(directory)):
+                over = time.monotonic() + 30
+                while sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file()) < 1 << 20:
+                    self.assertLess(time.monotonic(), over, "nothing was written")
+                    time.sleep(0.01)
+            self.assertEqual(os.listdir(directory), [])
+
+
+class Command(unittest.TestCase):
+    def test_dev_hands_every_option_of_the_runner_to_it_and_not_to_cargo(self) -> None:
+        handed = next(line for line in (ROOT / "dev").read_text().splitlines() if line.endswith('run_tests "$@" ;;'))
+        known = {word for action in run.arguments()._actions for word in action.option_strings if word.startswith("--")}
+        self.assertEqual(set(re.findall(r"--[a-z-]+", handed)), known)
 
 
 if __name__ == "__main__":

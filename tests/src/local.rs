@@ -13,6 +13,18 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A directory for the data of a `license-local`, in memory where the system has that: its stores wait for the disk at every commit, and where
+/// others write to that disk, each of these takes seconds.
+///
+/// # Panics
+/// If it cannot be made.
+pub fn directory() -> TempDir {
+    // The stores' own account, where this one is root, must pass through.
+    let open = Permissions::from_mode(0o755);
+    let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+    tempfile::Builder::new().prefix("license-test-").permissions(open).tempdir_in(base).unwrap()
+}
+
 /// A running `license-local` on data of its own, stopped when dropped.
 pub struct Local {
     child: Child,
@@ -41,9 +53,7 @@ impl Local {
     }
 
     fn run(command: Command, variables: &[(&str, &str)]) -> Self {
-        // The stores' own account, where this one is root, must pass through.
-        let open = Permissions::from_mode(0o755);
-        let data = tempfile::Builder::new().prefix("license-beside-").permissions(open).tempdir_in("/tmp").unwrap();
+        let data = directory();
         let mut local = Self::begin(command, data.path(), variables);
         local._own = Some(data);
         local

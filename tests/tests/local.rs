@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_functions::SERVICES;
+use license_tests::local::directory;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
@@ -23,11 +24,6 @@ fn binary() -> PathBuf {
     let binary = root.join("target/debug/license-local");
     assert!(binary.exists(), "{} is not built; ./dev test builds it first", binary.display());
     binary
-}
-
-fn data() -> TempDir {
-    let open = std::fs::Permissions::from_mode(0o755);
-    tempfile::Builder::new().prefix("license-test-").permissions(open).tempdir_in("/tmp").unwrap()
 }
 
 /// A started `license-local` and what it says on standard error. Dropping it kills it, so that a failed test leaves nothing.
@@ -171,7 +167,7 @@ fn wait_until_gone(dir: &Path) {
 
 #[test]
 fn once_checks_itself_and_its_exit_code_tells() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::start(&data, &["--once"]);
     assert!(machine.ended().success(), "{:?}", machine.said.iter().collect::<Vec<_>>());
     assert_eq!(processes_of(&machine.dir), Vec::<String>::new());
@@ -179,7 +175,7 @@ fn once_checks_itself_and_its_exit_code_tells() {
 
 #[test]
 fn the_three_lines_work_as_printed() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::serving(&data);
     let printed = data.path().join("printed");
     let text = || std::fs::read_to_string(&printed).unwrap();
@@ -200,7 +196,7 @@ fn the_three_lines_work_as_printed() {
 
 #[tokio::test]
 async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
-    let data = data();
+    let data = directory();
     let mut first = Machine::serving(&data);
     let (status, seat) = first.acquire("machine-0001").await;
     assert_eq!(status, 201, "{seat}");
@@ -216,7 +212,7 @@ async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
 
 #[tokio::test]
 async fn killed_stores_are_started_again_and_seats_survive() {
-    let data = data();
+    let data = directory();
     let machine = Machine::serving(&data);
     let (status, seat) = machine.acquire("machine-0001").await;
     assert_eq!(status, 201, "{seat}");
@@ -231,7 +227,7 @@ async fn killed_stores_are_started_again_and_seats_survive() {
 
 #[test]
 fn five_deaths_within_a_minute_stop_the_whole() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::serving(&data);
     for _ in 0..4 {
         assert!(Command::new("kill").args(["-9", &machine.redis()]).status().unwrap().success());
@@ -245,7 +241,7 @@ fn five_deaths_within_a_minute_stop_the_whole() {
 
 #[test]
 fn sigterm_stops_everything_and_leaves_no_process() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::serving(&data);
     assert!(!processes_of(&machine.dir.join("postgres")).is_empty(), "the check below can see processes");
     machine.signal("TERM");
@@ -255,7 +251,7 @@ fn sigterm_stops_everything_and_leaves_no_process() {
 
 #[test]
 fn a_killed_parent_leaves_no_process_and_the_next_start_works() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::serving(&data);
     machine.signal("KILL");
     machine.ended();
@@ -268,7 +264,7 @@ fn a_killed_parent_leaves_no_process_and_the_next_start_works() {
 
 #[test]
 fn a_second_process_on_the_same_data_is_refused_and_disturbs_nothing() {
-    let data = data();
+    let data = directory();
     let mut first = Machine::serving(&data);
     let mut second = Machine::start(&data, &["--clean"]);
     assert!(!second.ended().success());
@@ -280,7 +276,7 @@ fn a_second_process_on_the_same_data_is_refused_and_disturbs_nothing() {
 
 #[test]
 fn bound_to_other_addresses_it_wants_a_real_identity_provider() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::start(&data, &["--bind", "0.0.0.0"]);
     assert!(!machine.ended().success());
     machine.says("IDENTITY_ISSUER");
@@ -294,7 +290,7 @@ fn where_other_machines_reach_it_it_does_not_start_with_the_demo_issuer() {
         ("STAFF_IDENTITY_AUDIENCE", "staff"),
         ("K_SERVICE", "local"),
     ] {
-        let data = data();
+        let data = directory();
         let dir = data.path().join("data");
         let started =
             Command::new(binary()).args(["--once", "--port", "0", "--data"]).arg(&dir).env(name, value).output();
@@ -308,7 +304,7 @@ fn where_other_machines_reach_it_it_does_not_start_with_the_demo_issuer() {
 
 #[tokio::test]
 async fn every_listener_answers_this_machine_alone() {
-    let data = data();
+    let data = directory();
     let machine = Machine::serving(&data);
     license_functions::edge::serve::install_tls();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
@@ -334,7 +330,7 @@ async fn every_listener_answers_this_machine_alone() {
 
 #[tokio::test]
 async fn a_token_of_staff_is_had_with_the_secret_of_the_data_directory_alone() {
-    let data = data();
+    let data = directory();
     let mut machine = Machine::serving(&data);
     license_functions::edge::serve::install_tls();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
@@ -356,7 +352,7 @@ async fn a_token_of_staff_is_had_with_the_secret_of_the_data_directory_alone() {
 
 #[test]
 fn the_stores_run_as_an_account_that_nothing_else_of_the_system_runs_as() {
-    let data = data();
+    let data = directory();
     let machine = Machine::serving(&data);
     let own = data.path().metadata().unwrap().uid();
     for pid in [machine.postmaster(), machine.redis()] {
@@ -376,7 +372,7 @@ fn the_stores_run_as_an_account_that_nothing_else_of_the_system_runs_as() {
 
 #[test]
 fn both_files_that_hold_keys_are_readable_by_their_owner_alone() {
-    let data = data();
+    let data = directory();
     let machine = Machine::serving(&data);
     for file in [
         "endpoints.json",

@@ -12,11 +12,11 @@ use license_core::{
     },
 };
 use license_tests::{
-    local::Local,
+    local::{Local, directory},
     process::{binary, http},
 };
 use serde_json::{Value, json};
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -30,10 +30,7 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        // The stores' own account, where this one is root, must pass through.
-        let open = Permissions::from_mode(0o755);
-        let dir = tempfile::Builder::new().prefix("license-rotate-").permissions(open).tempdir_in("/tmp").unwrap();
-        Self { dir, client: http() }
+        Self { dir: directory(), client: http() }
     }
 
     fn start(&self) -> Local {

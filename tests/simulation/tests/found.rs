@@ -45,3 +45,11 @@ async fn all_who_wait_for_a_rebuild_end_with_it_and_keep_their_seats() {
     let figures = run::carry_out(&plan).await.clean(&plan);
     assert_eq!((figures.sessions, figures.told["acquire: seat"]), (8, 8), "{figures}");
 }
+
+/// The answer came when most of its lease was over, and the next heartbeat after all of it; the checker counted its silence from the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_answered_late_and_asks_after_its_lease_has_been_silent() {
+    let plan: Plan = include_str!("../found/answered-late-and-asks-after-its-lease.operations").parse().unwrap();
+    let figures = run::carry_out(&plan).await.clean(&plan);
+    assert_eq!(figures.told["heartbeat: gone (expired) after silence"], 1, "{figures}");
+}

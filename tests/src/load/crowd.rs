@@ -192,7 +192,7 @@ struct Held {
     ttl: Duration,
     /// The longest it has not asked since it was last answered.
     mute: Duration,
-    /// When its last request was over.
+    /// When its last request was over, or when its lease was asked for, if that was the last.
     asked: Instant,
 }
 
@@ -253,7 +253,7 @@ impl Process {
             t.seats += usize::from(!seat.renewed);
             t.answered.insert(belief.label, sent);
         });
-        Held { handle: open(seat), ttl, mute: Duration::ZERO, asked: Instant::now() }
+        Held { handle: open(seat), ttl, mute: Duration::ZERO, asked: sent }
     }
 
     /// One heartbeat later, or whatever the habits do instead.
@@ -286,9 +286,10 @@ impl Process {
                 return Next::Over;
             }
             held.mute = held.mute.max(held.asked.elapsed());
-            let sent = Instant::now();
-            let mut next = None;
-            for answer in self.ask_heartbeat(&held.handle).await {
+            let (sent, mut next) = (Instant::now(), None);
+            let answers = self.ask_heartbeat(&held.handle).await;
+            held.asked = Instant::now();
+            for answer in answers {
                 match answer {
                     Ok(heartbeat::HeartbeatOutcome::Alive(alive)) => {
                         next = next.or(Some(self.alive(held, sent, alive.lease.expires_in)));
@@ -304,7 +305,6 @@ impl Process {
                     Err(e) => self.group.note(|t| *t.failed_heartbeats.entry(code(&e)).or_default() += 1),
                 }
             }
-            held.asked = Instant::now();
             if let Some(next) = next {
                 return next;
             }
@@ -316,7 +316,7 @@ impl Process {
         let (ttl, lease) = self.lease(told);
         held.ttl = ttl;
         self.shared.log.extended(held.handle.session, sent, lease);
-        held.mute = Duration::ZERO;
+        (held.mute, held.asked) = (Duration::ZERO, sent);
         self.group.note(|t| {
             t.heartbeats += 1;
             t.answered.insert(self.machine.label.clone(), sent);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from coditect_license import LicenseClient
 
-from .machine import Machine, NewLicense, running
+from .machine import MEMORY, Machine, NewLicense, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +27,13 @@ def machine() -> Iterator[Machine]:
     """A test that stops it leaves it running again, on the same port and with the same data."""
     with running() as machine:
         yield machine
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """The one of pytest is on the disk, and a client does not wait for a slow one: what it was to keep is then not kept."""
+    with tempfile.TemporaryDirectory(prefix="sdk-client-", dir=MEMORY) as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -21,6 +21,10 @@ import psycopg
 from ..conftest import until
 
 TTL = 6
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
+"""Where the tests keep what the server and its clients write: in memory, where the system has that. Stores wait for the
+disk at every commit, and where others write to that disk, each of these takes seconds. Slow disks have tests of their
+own (world/slow_disk)."""
 REPO = Path(__file__).resolve().parents[4]
 
 
@@ -256,7 +260,7 @@ def running(ttl: int = TTL) -> Iterator[Machine]:
     """A license-local in a directory of its own, stopped and gone afterwards."""
     # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another
     # account.
-    with tempfile.TemporaryDirectory(prefix="sdk-", dir="/tmp", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="sdk-", dir=MEMORY, ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o711)
         machine = Machine(Path(name) / "data", ttl=ttl)
         try:

@@ -47,7 +47,8 @@ struct Process {
 struct Session {
     id: SessionId,
     handle: String,
-    /// When it was last answered, and the longest it has been silent since then.
+    /// When it last asked, and the longest it has been silent since its last lease was asked for. Who is answered late has been silent for
+    /// as long as the answer took: its lease counts from its question.
     asked: Instant,
     mute: Duration,
     /// When the request was sent by which it has its lease, and what was answered since then instead of another.
@@ -247,8 +248,7 @@ impl Client {
         shared.log.seated(&belief, attempt, sent, shared.lease);
         let handle = body["session"].as_str().expect("a handle").to_owned();
         let instead = BTreeSet::new();
-        process.session =
-            Some(Session { id, handle, asked: Instant::now(), mute: Duration::ZERO, leased: sent, instead });
+        process.session = Some(Session { id, handle, asked: sent, mute: Duration::ZERO, leased: sent, instead });
     }
 
     /// Sends a heartbeat; false where it has to be sent again.
