@@ -31,7 +31,7 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """The one of pytest is on the disk, and a client does not wait for a slow one: what it was to keep is then not kept."""
+    """Not on the disk as that of pytest: a client does not wait for a slow one, and then has not kept its token."""
     with tempfile.TemporaryDirectory(prefix="sdk-client-", dir=MEMORY) as name:
         yield Path(name)
 
