@@ -99,7 +99,7 @@ def fuzz(who, root, folder, front, token, registered, key, seconds, again):
 def main(root):
     seconds = int(os.environ.get("CONTRACT_SECONDS", "150"))
     # PostgreSQL's user must get to the data: not below a home directory, and open to be walked through.
-    folder = tempfile.mkdtemp(prefix="license-contract-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix="license-contract-")
     os.chmod(folder, 0o755)
     machine = Machine(root, folder)
     try:

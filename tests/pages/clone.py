@@ -68,8 +68,8 @@ class Clone:
     """The files of this repository in a directory of their own, and the server that runs there."""
 
     def __init__(self) -> None:
-        # Below /tmp and open to others: under root the stores run as an account of their own, which must reach its data.
-        self.base = Path(tempfile.mkdtemp(prefix="license-page-", dir="/tmp"))
+        # Open to others: under root the stores run as an account of their own, which must reach its data.
+        self.base = Path(tempfile.mkdtemp(prefix="license-page-"))
         self.base.chmod(0o755)
         self.path = self.base / "license-server"
         listed = subprocess.run(

@@ -21,8 +21,13 @@ pub const DATABASE: &str = "license";
 /// The role that owns the cluster and runs the migrations. Trusted over the socket, like every role: the directory is
 /// the lock.
 const SUPERUSER: &str = "postgres";
-/// How long a start may take, recovery after a crash included.
-const READY: Duration = Duration::from_secs(60);
+/// How long a server that starts may say nothing.
+const SILENCE: Duration = Duration::from_secs(60);
+/// After so much time a person is told what takes so long.
+const LONG: Duration = Duration::from_secs(10);
+/// What it answers while it starts or recovers (`cannot_connect_now`,
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+const STARTING: &str = "57P03";
 const HOW: &str = "Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@17";
 
 /// How a PostgreSQL is run.
@@ -35,6 +40,8 @@ pub struct PostgresSettings {
     pub max_connections: u16,
     /// What its socket is named by, and its port where `more` has it listen on TCP.
     pub port: u16,
+    /// How long it may say nothing when it starts. While it says that it is starting, it is waited for.
+    pub silence: Duration,
     /// More settings, as `name=value` for the server's `-c`.
     pub more: Vec<String>,
     /// Where its programs are; `None`: looked for, and the newest taken.
@@ -43,7 +50,7 @@ pub struct PostgresSettings {
 
 impl Default for PostgresSettings {
     fn default() -> Self {
-        Self { durable: true, max_connections: 200, port: 5432, more: Vec::new(), programs: None }
+        Self { durable: true, max_connections: 200, port: 5432, silence: SILENCE, more: Vec::new(), programs: None }
     }
 }
 
@@ -61,7 +68,7 @@ impl PostgresServer {
     /// then.
     ///
     /// # Errors
-    /// If PostgreSQL is not installed, the data is of another major version, or it does not answer within a minute.
+    /// If PostgreSQL is not installed, the data is of another major version, or it says nothing for longer than `silence`.
     pub async fn start(dir: &Path, settings: PostgresSettings) -> StoreResult<Self> {
         Self::start_in(SocketPlace::lasting(dir, &["data", ".s.PGSQL.5432"]).await?, settings).await
     }
@@ -132,18 +139,29 @@ impl PostgresServer {
         &self.place.dir
     }
 
-    /// Waits until the server accepts connections.
+    /// Waits until the server accepts connections: for as long as it says that it is starting. Who gave up while it
+    /// recovers from a crash would have it begin anew, and on a slow disk never end.
     ///
     /// # Errors
-    /// If it ends instead, or takes longer than a minute; with the end of its log.
+    /// If it ends instead, or says nothing for longer than the settings allow; with the end of its log.
     pub async fn ready(&mut self) -> StoreResult<()> {
-        let until = Instant::now() + READY;
+        let began = Instant::now();
+        let (mut heard, mut told) = (began, false);
         loop {
             let Err(error) = connect(&self.superuser().database("template1")).await else { return Ok(()) };
             if self.kept.has_ended() {
                 return Err(self.kept.failed("PostgreSQL ended before it answered"));
             }
-            if Instant::now() > until {
+            if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == STARTING) {
+                heard = Instant::now();
+                if !told && began.elapsed() > LONG {
+                    eprintln!(
+                        "PostgreSQL is starting. After a crash it goes through all its files first, which takes long on a slow disk."
+                    );
+                    told = true;
+                }
+            }
+            if heard.elapsed() > self.settings.silence {
                 return Err(self.kept.unanswered("PostgreSQL does not answer", error));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -64,11 +65,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    # Not below a directory of root's alone: the stores run as an account of their own.
-    one = Server(tmp_path_factory.mktemp("server"))
-    yield one
-    one.stop()
+def server():
+    with tempfile.TemporaryDirectory(prefix="license-smoke-", ignore_cleanup_errors=True) as name:
+        # Under root the stores run as an account of their own, which must reach its data.
+        pathlib.Path(name).chmod(0o711)
+        one = Server(pathlib.Path(name))
+        yield one
+        one.stop()
 
 
 def smoke(server, *words, address=None):

@@ -171,6 +171,8 @@ class Services:
 def services(**settings: str) -> Iterator[Services]:
     """All functions, started with these settings; their lines are in `run` when they have stopped."""
     with tempfile.TemporaryDirectory(prefix="license-watch-") as parent:
+        # Under root the stores run as an account of their own, which must reach its data.
+        pathlib.Path(parent).chmod(0o711)
         folder = pathlib.Path(parent) / "data"
         logging = {"LOG_FORMAT": "json", "LOG_LEVEL": "info", "GOOGLE_CLOUD_PROJECT": PROJECT}
         environment = {**os.environ, **logging, **settings}

@@ -1,7 +1,9 @@
 //! `up`: once, twice, four at once, killed, and an older one.
 
 use super::{ManagedServer, Running, applied, files};
+use license_core::records::SchemaConnection;
 use sqlx::Connection;
+use std::{collections::BTreeSet, time::Duration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_of_cloudsqlsuperuser_makes_the_schema_and_a_second_run_writes_nothing() {
@@ -92,4 +94,23 @@ async fn once_the_roles_exist_a_member_of_the_owner_alone_may_migrate() {
     let url = server.url("plain");
     let lines = super::run(&["up"], &[("DATABASE_URL", &url)]).await.ended(0);
     assert_eq!(applied(&lines), 0);
+}
+
+/// Two waits for the disk a migration are minutes where the disk is slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_is_waited_for_once_and_when_all_migrations_are_done() {
+    let server = ManagedServer::start().await;
+    let mut schema = SchemaConnection::connect(&server.postgres.superuser().into(), Duration::ZERO).await.unwrap();
+    schema.make_roles().await.unwrap();
+    let mut looking = server.superuser().await;
+    let mut on_disk = BTreeSet::new();
+    let mut waiting = String::new();
+    while schema.apply_next().await.unwrap().is_some() {
+        let positions = "select pg_current_wal_flush_lsn()::text, pg_current_wal_insert_lsn()::text";
+        let (flushed, written): (String, String) = sqlx::query_as(positions).fetch_one(&mut looking).await.unwrap();
+        waiting = if flushed == written { String::new() } else { written };
+        on_disk.insert(flushed);
+    }
+    assert!(on_disk.len() < files().len() / 4, "waited for the disk {} times", on_disk.len());
+    assert_eq!(waiting, "", "the last ones are not on disk");
 }

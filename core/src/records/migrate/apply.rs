@@ -6,7 +6,7 @@
 
 use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
 use sqlx::{
-    Executor,
+    AssertSqlSafe, Executor,
     migrate::{Migrate, MigrateError},
 };
 use std::time::{Duration, Instant};
@@ -32,6 +32,11 @@ impl SchemaConnection {
             let made = self.connection.ensure_migrations_table(TABLE).await;
             made.map_err(|e| failed("the table of migrations could not be made".to_owned(), e))?;
         }
+        // On a slow disk a first start would wait for minutes, two commits a migration. The last one is waited for, and
+        // with it all before it; what a crash takes away until then is applied again.
+        let waits = if status.pending.len() == 1 { "on" } else { "off" };
+        let set = self.connection.execute(AssertSqlSafe(format!("set synchronous_commit = {waits}"))).await;
+        set.map_err(|e| SchemaError::of("synchronous_commit could not be set", e))?;
         let started = Instant::now();
         loop {
             let migration = self.migrations.iter().find(|migration| migration.description == *name);

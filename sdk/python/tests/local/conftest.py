@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from coditect_license import LicenseClient
 
-from .machine import MEMORY, Machine, NewLicense, running
+from .machine import Machine, NewLicense, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,13 +26,6 @@ def machine() -> Iterator[Machine]:
     """A test that stops it leaves it running again, on the same port and with the same data."""
     with running() as machine:
         yield machine
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Not on the disk as that of pytest: a client does not wait for a slow one, and then has not kept its token."""
-    with tempfile.TemporaryDirectory(prefix="sdk-client-", dir=MEMORY) as name:
-        yield Path(name)
 
 
 @pytest.fixture

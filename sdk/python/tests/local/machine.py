@@ -22,9 +22,8 @@ from ..conftest import until
 
 TTL = 6
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
-"""Where the tests keep what the server and its clients write: in memory, where the system has that. Stores wait for the
-disk at every commit, and where others write to that disk, each of these takes seconds. Slow disks have tests of their
-own (world/slow_disk)."""
+"""Where a server keeps its data: in memory, where the system has that. Its stores wait for the disk at every commit, and
+where others write to that disk, each of these takes seconds."""
 REPO = Path(__file__).resolve().parents[4]
 
 
