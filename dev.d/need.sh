@@ -44,8 +44,10 @@ warm_build() {
   fi
 }
 
-# Temporary files of tests are in memory, where the system has that, with room and for programs too. What waits for the disk waits for seconds
-# where others keep it busy: a durable PostgreSQL at every commit. A client does not, and has then not kept what a test looks for.
+# Puts the temporary files of tests in memory where there are 4 GB for them and programs may run there, else in /tmp: the account that the
+# stores run as under root must reach them, which it cannot where somebody has a TMPDIR of his own. On a disk that others keep busy a durable
+# PostgreSQL waits for seconds at every commit. A client does not wait that long: it goes on without its file, and a test that looks for the
+# file fails.
 temporary_files_in_memory() {
   export TMPDIR=/tmp
   local probe

@@ -50,7 +50,7 @@ class Machine:
         self.found = os.path.join(data, "endpoints.json")
 
     def endpoints(self):
-        until = time.monotonic() + 90
+        until = time.monotonic() + 300
         while not os.path.exists(self.found):
             if self.process.poll() is not None or time.monotonic() > until:
                 self.log.seek(0)

@@ -22,7 +22,7 @@ BINARY = Path(os.environ.get("LICENSE_LOCAL", ROOT / "target/debug/license-local
 PRINTED_PORT = 8080
 SERVICES = 8
 """How many ports follow one another from the first one on: all functions, each function, and the issuer."""
-PATIENCE = 120
+PATIENCE = 300
 
 CARGO = """#!/bin/sh
 # Stands before cargo in the tests of pages: what is built is handed over.

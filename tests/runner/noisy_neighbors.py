@@ -1,8 +1,9 @@
 """Noisy neighbours: a machine that others share, with its processors in jerks and its disk always busy.
 
 Linux lets a control group have so much of the processors in a period (https://docs.kernel.org/scheduler/sched-bwc.html). With a period of a
-second, what runs there stands still for tenths of a second again and again, which is where tests fail that judge moments instead of promises. Where others write to the disk, each fsync takes a second or more, and a
-PostgreSQL server that has to be durable waits for one at every commit.
+second, what runs there stands still for tenths of a second again and again, which is where tests fail that judge moments instead of promises.
+
+Where others keep the disk busy each fsync takes half a second and more, and a durable PostgreSQL waits for one at every commit.
 """
 
 import contextlib
@@ -16,16 +17,18 @@ from pathlib import Path
 PERIOD = 1_000_000  # microseconds
 GROUPS = Path("/sys/fs/cgroup")
 WRITERS = 4
-# Writes two gigabytes again and again, until whoever started it is gone.
+# Writes two gigabytes again and again, until whoever started it is gone. What is not waited for would be dropped before it reaches the disk, and
+# zeros need not be written.
 WRITER = """
 import os, sys
-parent, chunk = os.getppid(), bytes(1 << 20)
+parent, chunk = os.getppid(), os.urandom(1 << 20)
 while True:
     with open(sys.argv[1], "wb", buffering=0) as file:
         for _ in range(2000):
             if os.getppid() != parent:
                 sys.exit()
             file.write(chunk)
+        os.fsync(file)
 """
 
 
@@ -74,13 +77,22 @@ def jerky(processors: float | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def busy_disk(wanted: bool, folder: Path) -> Iterator[None]:
-    """Others write to the disk of this folder meanwhile, as fast as it takes what they write."""
+    """Four others write to the disk of this folder meanwhile, two gigabytes each, as fast as the disk takes them.
+
+    Raises SystemExit afterwards where one of them could not go on: the disk was not busy, or it is full.
+    """
     if not wanted:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="busy-disk-", dir=folder) as directory, contextlib.ExitStack() as ended:
-        for number in range(WRITERS):
-            writer = subprocess.Popen([sys.executable, "-c", WRITER, os.path.join(directory, str(number))])
-            ended.callback(writer.wait)
-            ended.callback(writer.kill)
-        yield
+    with tempfile.TemporaryDirectory(prefix="busy-disk-", dir=folder) as directory:
+        command = [sys.executable, "-c", WRITER]
+        # In sessions of their own: a Ctrl-C is for the runner.
+        writers = [subprocess.Popen([*command, os.path.join(directory, str(n))], start_new_session=True) for n in range(WRITERS)]
+        try:
+            yield
+            if any(writer.poll() is not None for writer in writers):
+                raise SystemExit(f"--busy-disk: a writer has ended by itself. Is there room for {2 * WRITERS} GB in {folder}?")
+        finally:
+            for writer in writers:
+                writer.kill()
+                writer.wait()

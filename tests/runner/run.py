@@ -7,7 +7,7 @@ run.py [--changed] [--quick] [--only NAME]... [--without NAME]... [--jerky PROCE
     --only NAME  only jobs whose name has this in it; may be given more than once
     --without NAME  not those whose name has this in it
     --jerky N    the jobs have so many processors (0.7, say), and those in jerks: as on a machine that others share. Needs root on Linux
-    --busy-disk  others write to the disk as fast as it can, as on such a machine
+    --busy-disk  four others write to the disk of this clone all the time, as on such a machine. Needs 8 GB there
     --list       what would run, and what is known of it, instead of running it
 
 What each job printed is kept whole below target/tests, and printed if it fails. Exit status 0: all jobs passed.

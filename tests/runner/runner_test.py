@@ -204,7 +204,7 @@ class NoisyNeighbors(unittest.TestCase):
         self.assertIn("not you", str(refused.exception))
 
     def test_others_write_until_the_jobs_are_done_and_leave_nothing(self) -> None:
-        with tempfile.TemporaryDirectory() as directory:
+        with tempfile.TemporaryDirectory(dir=ROOT / "target") as directory:
             with noisy_neighbors.busy_disk(True, Path(directory)):
                 over = time.monotonic() + 30
                 while sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file()) < 1 << 20:

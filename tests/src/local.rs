@@ -11,17 +11,18 @@ use std::{
 };
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A directory for the data of a `license-local`, in memory where the system has that: its stores wait for the disk at every commit, and where
-/// others write to that disk, each of these takes seconds.
+/// A directory for the data of a `license-local`, in memory where `./dev` has found room there: its stores wait for the
+/// disk at every commit, which takes seconds where others write to that disk.
 ///
 /// # Panics
 /// If it cannot be made.
 pub fn directory() -> TempDir {
     // The stores' own account, where this one is root, must pass through.
     let open = Permissions::from_mode(0o755);
-    let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+    let in_memory = Path::new("/dev/shm");
+    let base = if std::env::temp_dir() == in_memory { in_memory } else { Path::new("/tmp") };
     tempfile::Builder::new().prefix("license-test-").permissions(open).tempdir_in(base).unwrap()
 }
 
@@ -37,7 +38,7 @@ impl Local {
     /// Starts it with these variables and waits until it serves.
     ///
     /// # Panics
-    /// If it does not within a minute; with what it said.
+    /// If it does not within five minutes; with what it said.
     pub fn start(binary: &Path, variables: &[(&str, &str)]) -> Self {
         Self::run(Command::new(binary), variables)
     }

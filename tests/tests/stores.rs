@@ -121,16 +121,20 @@ async fn servers_do_not_run_as_root_and_only_their_account_enters_their_director
 async fn a_postgres_that_recovers_for_longer_than_it_may_say_nothing_is_waited_for() {
     let archive = "restore_command=touch asked; until [ -e go ]; do sleep 0.05; done; false";
     let more = [archive, "hot_standby=off"].map(str::to_owned).to_vec();
-    let settings = PostgresSettings { silence: Duration::from_millis(500), more, ..quick() };
+    let silence = Duration::from_secs(5);
+    let settings = PostgresSettings { silence, more, ..quick() };
     let mut postgres = PostgresServer::temporary_with(settings).await.unwrap();
     let data = postgres.dir().join("data");
     std::fs::write(data.join("recovery.signal"), "").unwrap();
     let recovers = async {
-        while !data.join("asked").exists() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        tokio::task::spawn_blocking({
+            let asked = data.join("asked");
+            move || eventually("it asks its archive", || asked.exists())
+        })
+        .await
+        .unwrap();
         // Not a wait for something: this is how long it recovers.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(silence + silence / 2).await;
         std::fs::write(data.join("go"), "").unwrap();
     };
     let (started, ()) = tokio::join!(postgres.restart(), recovers);

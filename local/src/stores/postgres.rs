@@ -25,6 +25,8 @@ const SUPERUSER: &str = "postgres";
 const SILENCE: Duration = Duration::from_secs(60);
 /// After so much time a person is told what takes so long.
 const LONG: Duration = Duration::from_secs(10);
+const RECOVERS: &str =
+    "PostgreSQL is starting. After a crash it goes through all its files first, which takes long on a slow disk.";
 /// What it answers while it starts or recovers (`cannot_connect_now`,
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const STARTING: &str = "57P03";
@@ -139,27 +141,32 @@ impl PostgresServer {
         &self.place.dir
     }
 
-    /// Waits until the server accepts connections: for as long as it says that it is starting. Who gave up while it
-    /// recovers from a crash would have it begin anew, and on a slow disk never end.
+    /// Waits until the server accepts connections, for as long as it says that it is starting: a recovery that is given
+    /// up begins anew at the next start, and on a slow disk would never end.
     ///
     /// # Errors
-    /// If it ends instead, or says nothing for longer than the settings allow; with the end of its log.
+    /// If it ends instead, or says nothing of that kind for longer than the settings allow; with the end of its log.
     pub async fn ready(&mut self) -> StoreResult<()> {
         let began = Instant::now();
-        let (mut heard, mut told) = (began, false);
+        let (mut heard, mut told, mut crashes) = (began, false, false);
         loop {
             let Err(error) = connect(&self.superuser().database("template1")).await else { return Ok(()) };
             if self.kept.has_ended() {
                 return Err(self.kept.failed("PostgreSQL ended before it answered"));
             }
-            if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == STARTING) {
-                heard = Instant::now();
-                if !told && began.elapsed() > LONG {
-                    eprintln!(
-                        "PostgreSQL is starting. After a crash it goes through all its files first, which takes long on a slow disk."
-                    );
-                    told = true;
+            match &error {
+                sqlx::Error::Database(error) if error.code().is_some_and(|code| code == STARTING) && !crashes => {
+                    heard = Instant::now();
+                    if !told && began.elapsed() > LONG {
+                        eprintln!("{RECOVERS}");
+                        told = true;
+                    }
                 }
+                // It has no socket yet, or does not get to answer.
+                sqlx::Error::Io(_) if heard == began => {}
+                sqlx::Error::PoolTimedOut => {}
+                // A server that crashes at every connection says in between that it is starting.
+                _ => crashes = true,
             }
             if heard.elapsed() > self.settings.silence {
                 return Err(self.kept.unanswered("PostgreSQL does not answer", error));

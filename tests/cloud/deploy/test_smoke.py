@@ -52,7 +52,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (self.data / "endpoints.json").exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.lines.read_text()
             time.sleep(0.05)

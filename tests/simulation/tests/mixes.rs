@@ -26,21 +26,42 @@ fn settings() -> [Setting; 4] {
 
 #[test]
 fn ten_thousand_operations_with_faults_oversell_nothing_and_lose_nothing() {
-    let plans = settings().into_iter().zip(FIRST_SEED..).map(|(setting, seed)| mix::plan(seed, &setting));
+    let mut all = Figures::default();
+    // Each question that was not answered in time may keep a seat, and what may be is judged by nothing: a slow machine needs more mixes.
+    for round in 0..3 {
+        let broken = mixes(FIRST_SEED + round * settings().len() as u64, &mut all);
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+        if judged(&all).iter().all(|judged| *judged > 0) {
+            break;
+        }
+    }
+    assert!(
+        judged(&all).iter().all(|judged| *judged > 0),
+        "a promise was held against nothing: {:?}\n{all}",
+        judged(&all)
+    );
+    assert!(all.operations >= 10_000, "{} operations", all.operations);
+}
+
+/// What was broken in a mix of each setting; what they came to is added to `all`.
+fn mixes(first_seed: u64, all: &mut Figures) -> Vec<String> {
+    let plans = settings().into_iter().zip(first_seed..).map(|(setting, seed)| mix::plan(seed, &setting));
     let plans: Vec<Plan> =
         plans.inspect(|plan| println!("seed {}: {} operations", plan.seed, plan.operations.len())).collect();
-    let (mut all, mut broken) = (Figures::default(), Vec::new());
+    let mut broken = Vec::new();
     for (plan, verdict) in run::side_by_side(plans) {
         println!("seed {}:\n{}\n", plan.seed, verdict.figures);
         all.add(&verdict.figures);
         broken.extend(verdict.report(&plan));
     }
     println!("together:\n{all}");
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    broken
+}
+
+/// How often each of L1 to L4 was held against a clock.
+fn judged(all: &Figures) -> [usize; 4] {
     let kept = &all.kept;
-    let judged = [kept.l1.judged, kept.l2.judged + kept.again, kept.l3.judged, all.suspensions.0];
-    assert!(judged.iter().all(|judged| *judged > 0), "a promise was held against nothing: {judged:?}\n{all}");
-    assert!(all.operations >= 10_000, "{} operations", all.operations);
+    [kept.l1.judged, kept.l2.judged + kept.again, kept.l3.judged, all.suspensions.0]
 }
 
 #[test]

@@ -190,9 +190,9 @@ struct Held {
     handle: SessionHandle,
     /// The lease on the server, as it was told last.
     ttl: Duration,
-    /// The longest it has not asked since it was last answered.
+    /// The longest it has not asked since its lease was asked for.
     mute: Duration,
-    /// When its last request was over, or when its lease was asked for, if that was the last.
+    /// When its lease was asked for, or when its last request after that had failed: one under way is no silence.
     asked: Instant,
 }
 

@@ -30,7 +30,7 @@ struct ManagedServer {
 
 impl ManagedServer {
     async fn start() -> Self {
-        // Whatever writes besides those who are asked to would be counted as theirs.
+        // Whatever writes besides those who are asked to, or waits for the disk, would be counted as theirs.
         let more = ["autovacuum=off", "wal_writer_delay=10s", "wal_writer_flush_after=1GB"].map(str::to_owned).to_vec();
         let settings = PostgresSettings { durable: false, more, ..PostgresSettings::default() };
         let server = Self { postgres: PostgresServer::temporary_with(settings).await.unwrap() };

@@ -6,7 +6,7 @@
 
 use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
 use sqlx::{
-    AssertSqlSafe, Executor,
+    Executor,
     migrate::{Migrate, MigrateError},
 };
 use std::time::{Duration, Instant};
@@ -34,15 +34,23 @@ impl SchemaConnection {
         }
         // On a slow disk a first start would wait for minutes, two commits a migration. The last one is waited for, and
         // with it all before it; what a crash takes away until then is applied again.
-        let waits = if status.pending.len() == 1 { "on" } else { "off" };
-        let set = self.connection.execute(AssertSqlSafe(format!("set synchronous_commit = {waits}"))).await;
-        set.map_err(|e| SchemaError::of("synchronous_commit could not be set", e))?;
+        if status.pending.len() == 1 {
+            return self.apply(name).await;
+        }
+        let failed = |e| SchemaError::of("synchronous_commit could not be set", e);
+        self.connection.execute("set synchronous_commit = off").await.map_err(failed)?;
+        let applied = self.apply(name).await;
+        self.connection.execute("reset synchronous_commit").await.map_err(failed)?;
+        applied
+    }
+
+    async fn apply(&mut self, name: &str) -> SchemaResult<Option<(String, Duration)>> {
         let started = Instant::now();
         loop {
-            let migration = self.migrations.iter().find(|migration| migration.description == *name);
+            let migration = self.migrations.iter().find(|migration| migration.description == name);
             let Some(migration) = migration else { return Ok(None) };
             let error = match self.connection.apply(TABLE, migration).await {
-                Ok(took) => return Ok(Some((name.clone(), took))),
+                Ok(took) => return Ok(Some((name.to_owned(), took))),
                 Err(error) => failed(format!("the migration {name}.sql failed, and nothing of it was done"), error),
             };
             if error.kind != SchemaErrorKind::Locked {

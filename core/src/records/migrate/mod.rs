@@ -167,6 +167,7 @@ async fn connected(address: &RecordsAddress) -> SchemaResult<PgConnection> {
     let options = options.application_name("migrate").options([
         ("lock_timeout", LOCK_TIMEOUT),
         ("statement_timeout", "0"),
+        ("synchronous_commit", "on"),
         ("search_path", "public,pg_temp"),
     ]);
     let connection = PgConnection::connect_with(&options).await;

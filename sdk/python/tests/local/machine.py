@@ -21,9 +21,10 @@ import psycopg
 from ..conftest import until
 
 TTL = 6
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
-"""Where a server keeps its data: in memory, where the system has that. Its stores wait for the disk at every commit, and
-where others write to that disk, each of these takes seconds."""
+MEMORY = "/dev/shm"
+DATA = MEMORY if tempfile.gettempdir() == MEMORY else "/tmp"
+"""Where a server keeps its data: in memory, where `./dev` has found room there. Its stores wait for the disk at every
+commit, which takes seconds where others write to that disk."""
 REPO = Path(__file__).resolve().parents[4]
 
 
@@ -90,7 +91,7 @@ class Machine:
             self.endpoints = json.loads(told.read_text()) if told.exists() else {}
             return bool(self.endpoints) and self.serves()
 
-        until(started, 60)
+        until(started, 300)
         self.attach()
 
     def attach(self) -> None:
@@ -259,7 +260,7 @@ def running(ttl: int = TTL) -> Iterator[Machine]:
     """A license-local in a directory of its own, stopped and gone afterwards."""
     # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another
     # account.
-    with tempfile.TemporaryDirectory(prefix="sdk-", dir=MEMORY, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="sdk-", dir=DATA, ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o711)
         machine = Machine(Path(name) / "data", ttl=ttl)
         try:
