@@ -22,7 +22,7 @@ from ..conftest import until
 
 TTL = 6
 MEMORY = "/dev/shm"
-DATA = MEMORY if tempfile.gettempdir() == MEMORY else "/tmp"
+DATA = MEMORY if Path(tempfile.gettempdir()).is_relative_to(MEMORY) else "/tmp"
 """Where a server keeps its data: in memory, where `./dev` has found room there. Its stores wait for the disk at every
 commit, which takes seconds where others write to that disk."""
 REPO = Path(__file__).resolve().parents[4]
