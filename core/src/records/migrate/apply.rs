@@ -40,8 +40,10 @@ impl SchemaConnection {
         let failed = |e| SchemaError::of("synchronous_commit could not be set", e);
         self.connection.execute("set synchronous_commit = off").await.map_err(failed)?;
         let applied = self.apply(name).await;
-        self.connection.execute("reset synchronous_commit").await.map_err(failed)?;
-        applied
+        let reset = self.connection.execute("reset synchronous_commit").await.map_err(failed);
+        // Where both fail, the migration's error is the cause.
+        let applied = applied?;
+        reset.map(|_| applied)
     }
 
     async fn apply(&mut self, name: &str) -> SchemaResult<Option<(String, Duration)>> {
