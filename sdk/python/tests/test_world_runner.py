@@ -103,8 +103,12 @@ def test_the_last_line_names_the_pythons_that_are_not_here(stage: Stage) -> None
             f"This machine lacks Python {', '.join(lacking)}: nothing was run there."
         )
     stage.pythons("3.10", "3.11", "3.12", "3.13")
-    said = stage.run().stdout.splitlines()[-1]
-    assert said == "This machine has every Python from 3.10 to 3.13: all of them were run."
+    every = "This machine has every Python from 3.10 to 3.13: the unit tests ran on"
+    assert stage.run("a").stdout.splitlines()[-1] == f"{every} none of them."
+    for version in ("3.10", "3.11", "3.12", "3.13"):
+        stage.part(f"python-{version}", "exit 0")
+    assert stage.run("python-3.11", "a").stdout.splitlines()[-1] == f"{every} 3.11 alone."
+    assert stage.run("pythons").stdout.splitlines()[-1] == f"{every} all of them."
 
 
 def test_parts_of_pythons_run_where_the_python_is(stage: Stage) -> None:

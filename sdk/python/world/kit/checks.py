@@ -25,7 +25,7 @@ def check(what: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - told below
         _failed.append(what)
         print(f"  FAILED {what} ({time.monotonic() - began:.1f} s): {error}", flush=True)
-        if not isinstance(error, AssertionError):
+        if not isinstance(error, AssertionError) or not str(error):
             traceback.print_exc(file=sys.stdout)
     else:
         print(f"  ok     {what} ({time.monotonic() - began:.1f} s)", flush=True)

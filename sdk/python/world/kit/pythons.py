@@ -50,8 +50,9 @@ def find_all() -> dict[str, str]:
     return {version: path for version in PROMISED if (path := find(version))}
 
 
-def lacking_in_words(found: dict[str, str] | set[str]) -> str:
-    """What is said of the Pythons that are not here."""
+def in_words(found: dict[str, str] | set[str], ran: list[str]) -> str:
+    """The last line of a run: which Pythons this machine lacks, and on which of them the unit tests ran."""
     if lacking := [version for version in PROMISED if version not in found]:
         return f"This machine lacks Python {', '.join(lacking)}: nothing was run there."
-    return f"This machine has every Python from {PROMISED[0]} to {PROMISED[-1]}: all of them were run."
+    where = "all of them" if set(ran) == set(PROMISED) else f"{', '.join(ran)} alone" if ran else "none of them"
+    return f"This machine has every Python from {PROMISED[0]} to {PROMISED[-1]}: the unit tests ran on {where}."
