@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ RESERVED = [
 ]
 
 
+@functools.cache  # loading a key checks it, which computes for a third of a second
 def pem(name: str) -> str:
     private = load_pem_private_key(PUBLISHED[name]["private_key"].encode(), None)
     return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

@@ -145,7 +145,7 @@ def acquire(
     Every retry repeats the attempt, so that the server finds the session whose answer was lost instead of making a
     second one. Where nothing comes of it, the error is raised at once; its owner gives back what ``grants`` hold, which
     may take long. ``reusable`` says whether the attempt of an unknown outcome may be repeated by another start of this
-    client; it is one of ``context.unsettled`` then.
+    client from then on; a seat may go on with its own.
     """
     yield from prepare(context, deadline)
     try:
@@ -157,10 +157,16 @@ def acquire(
                 if not (yield from _until_settled(context, deadline)):
                     raise
     except (ServerUnreachable, VerificationFailed):
-        if reusable and grants.asked and not grants.pending and not grants.given_back:
-            grants.asked = False
-            context.leave_unsettled(attempt)
+        if reusable:
+            leave_to_others(context, attempt, grants)
         raise
+
+
+def leave_to_others(context: Context, attempt: str, grants: Grants) -> None:
+    """Have another start of this client repeat an attempt that its owner gives up, if its outcome is not known."""
+    if grants.asked and not grants.pending and not grants.given_back:
+        grants.asked = False
+        context.leave_unsettled(attempt)
 
 
 def _until_settled(context: Context, deadline: float) -> Flow[bool]:
@@ -273,12 +279,13 @@ def wait_for_seat(
 ) -> Flow[Lease]:
     """Take a seat, and look again until ``deadline`` at a pool without a free seat or at a seat without a free place.
 
-    Each look may take the client's timeout. The client that waits longest has no right to be first.
+    Each look may take the client's timeout. The client that waits longest has no right to be first. The attempt is not
+    left to others.
     """
     while True:
         try:
             end = context.clock.monotonic() + context.timeout
-            lease = yield from acquire(context, attempt, end, context.max_retries, grants)
+            lease = yield from acquire(context, attempt, end, context.max_retries, grants, reusable=False)
         except (NoSeats, TooManyProcesses) as error:
             pause = context.poll_pause(error.next_seat_in if isinstance(error, NoSeats) else error.next_process_in)
             if is_over() or context.clock.monotonic() + pause >= deadline:

@@ -238,8 +238,6 @@ class SeatCore:
             self.claims, self._grace_claims, self.problem = claims, claims, error
             self._clock_anchor = (now, self.context.clock.monotonic())
             self.on_fault(error, self.generation)
-            # The attempt stays with this seat; another start must not repeat it.
-            self.grants.asked = self.context.claim_unsettled(self.attempt) or self.grants.asked
         return None
 
     def on_fault(self, error: LicenseError, generation: int) -> None:

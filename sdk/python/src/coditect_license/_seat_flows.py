@@ -29,7 +29,9 @@ def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait
         yield DoAside(core.read_kept, context.store.aside, 0.0)
     try:
         if wait_until is None:
-            lease = yield from flows.acquire(context, core.attempt, deadline, context.max_retries, core.grants)
+            lease = yield from flows.acquire(
+                context, core.attempt, deadline, context.max_retries, core.grants, reusable=False
+            )
         else:
             over = lambda: core.over  # noqa: E731 - a name for the line below
             lease = yield from flows.wait_for_seat(context, core.attempt, wait_until, on_wait, over, grants=core.grants)
@@ -39,6 +41,7 @@ def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait
         if why_not is None:
             core.report_changes()
             return
+        flows.leave_to_others(context, core.attempt, core.grants)
         if isinstance(error, errors.ServerUnreachable):
             raise errors.with_offline(error, why_not) from error.__cause__
         raise

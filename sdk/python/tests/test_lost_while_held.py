@@ -1,0 +1,113 @@
+"""The answer to an acquire is lost while its seat is held: after the session's end, and where it starts offline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from coditect_license import SeatState, ServerUnreachable
+from coditect_license._seat_core import SeatCore
+from coditect_license.testing import InMemoryServer
+
+from .conftest import until
+from .test_unknown_outcomes import LOST, double
+
+__all__ = ["double"]
+
+
+def hold(server: InMemoryServer, face: str, program: Callable[[Any], Any], **settings: Any) -> None:
+    """Take a seat and hand it to a function, in one of both faces."""
+    if face == "thread":
+        with server.client(**settings) as client, client.seat() as seat:
+            program(seat)
+        return
+
+    async def task() -> None:
+        async with server.async_client(**settings) as client, client.seat() as seat:
+            await asyncio.to_thread(program, seat)
+
+    asyncio.run(task())
+
+
+FACES = ("thread", "task")
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_lost_answer_of_a_seat_that_comes_back_leaves_no_seat_behind(double: InMemoryServer, face: str) -> None:
+    def program(seat: Any) -> None:
+        for session in double.own_sessions():
+            double.pool.end(session, "expired", double.now())
+        handle, acquires = double.handle, len(double.bodies("acquire"))
+
+        def lose_acquires(request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("acquire") and len(double.bodies("acquire")) == acquires:
+                with double.outage(LOST):
+                    return handle(request)
+            return handle(request)
+
+        double.handle = lose_acquires  # type: ignore[method-assign]
+        seat._keeper._loop.call_soon_threadsafe(seat.retry_now) if face == "task" else seat.retry_now()
+        until(lambda: isinstance(seat.problem, ServerUnreachable))
+        assert len(double.own_sessions()) == 1
+
+    hold(double, face, program)
+    assert double.own_sessions() == []
+
+
+def keep_a_token(double: InMemoryServer, folder: Path) -> dict[str, Any]:
+    """Settings with which a client finds the token of an earlier run, which did not end by a release."""
+    settings = {"offline": True, "cache_dir": folder, "max_retries": 0}
+    client = double.client(**settings)
+    first = client.seat()
+    kept_token = until(lambda: {path: path.read_bytes() for path in folder.rglob("*.json") if path.is_file()})
+    first.release()
+    client.close()
+    for path, content in kept_token.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return settings
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_lost_answer_of_a_seat_that_starts_offline_leaves_no_seat_behind(
+    double: InMemoryServer, face: str, tmp_path: Path
+) -> None:
+    settings = keep_a_token(double, tmp_path)
+    double.outage_kind = LOST
+
+    def program(seat: Any) -> None:
+        assert seat.state is SeatState.OFFLINE and len(double.own_sessions()) == 1
+        double.outage_kind = None
+
+    hold(double, face, program, **settings)
+    assert double.own_sessions() == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_seat_that_starts_offline_shares_its_attempt_with_no_other_start(
+    double: InMemoryServer, face: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other start comes while the first one reads what the disk has: one session would be two seats'."""
+    settings = keep_a_token(double, tmp_path)
+    read, drawn = SeatCore.read_kept, set[str]()
+
+    def read_while_another_starts(core: SeatCore) -> None:
+        drawn.add(core.context.draw_attempt())
+        read(core)
+
+    monkeypatch.setattr(SeatCore, "read_kept", read_while_another_starts)
+    double.outage_kind = LOST
+
+    def program(seat: Any) -> None:
+        assert seat.state is SeatState.OFFLINE and drawn
+        double.outage_kind = None
+        seat._keeper._loop.call_soon_threadsafe(seat.retry_now) if face == "task" else seat.retry_now()
+        until(lambda: seat.state is SeatState.ONLINE)
+        assert double.bodies("acquire")[-1]["attempt"] not in drawn
+
+    hold(double, face, program, **settings)
