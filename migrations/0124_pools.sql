@@ -22,7 +22,7 @@ create table pools (
   longer_until timestamptz,
   -- When a change was made without a ticket: Redis may not have heard of it.
   changed_at  timestamptz,
-  -- The Unix minute its use was last told in: one event for each.
+  -- The last Unix minute whose use was told (record_usage).
   counted_minute bigint not null default 0,
   -- When a seat was last given back, to within a minute: its use is still to be told.
   used_at     timestamptz,
@@ -49,5 +49,6 @@ alter table pools
 select protect('pools');
 
 grant select on pools to admin;
-grant select (tenant_id, pool_id, license_id, name, epoch, changed_at, used_at, grace_told) on pools to reaper;
+grant select (tenant_id, pool_id, license_id, name, epoch, changed_at, used_at, grace_told, counted_minute) on pools
+  to reaper;
 create policy reaper_reads on pools for select to reaper using (true);

@@ -1,29 +1,78 @@
--- Tells how a pool was used, once for each minute: a second time, or of an earlier minute, is false. What the event
--- says of the pool itself is taken from the records.
-create function record_usage(p_tenant uuid, p_pool uuid, p_minute bigint, p_held int, p_peak int, p_denied bigint)
-  returns boolean
+-- Writes down how a pool was used in the minutes that are told (MinuteUsage in core/src/domain/usage.rs), each of them
+-- once: those that were told before are passed over, and those of a clock that is far from PostgreSQL's. Answers how many
+-- were new. What was used is told in an event too. What the event says of the pool itself is taken from the records.
+create function record_usage(p_tenant uuid, p_pool uuid, p_told jsonb) returns int
 language plpgsql security definer set search_path = public, pg_temp as $$
-declare pool pools;
+declare
+  pool pools; license_number text; written int;
+  -- Behind: what waited for a reaper, and for a pool's next use. Ahead: the drift of a clock.
+  first_minute constant bigint := extract(epoch from now() - interval '8 days') / 60;
+  last_minute constant bigint := extract(epoch from now() + interval '1 day') / 60;
 begin
-  if p_held is null or p_held not between 0 and 1000000 or p_peak is null or p_peak not between 0 and 1000000
-    or p_denied is null or p_denied < 0 then
-    raise exception 'no pool is used like this: % seats held, % at most, % denied', p_held, p_peak, p_denied
-      using errcode = '22023';
+  if jsonb_typeof(p_told) is distinct from 'array' or jsonb_array_length(p_told) not between 1 and 100 then
+    raise exception 'the use of a pool is told as 1 to 100 entries' using errcode = '22023';
+  end if;
+  if exists (select from jsonb_to_recordset(p_told)
+      as t (minute bigint, count int, held int, peak int, total int, denied bigint, seen boolean)
+    where (minute >= 0 and count between 1 and 10080 and held between 0 and peak and peak <= 1000000
+      and total between 0 and 1000000 and denied >= 0 and seen is not null) is not true) then
+    raise exception 'no pool is used like this: %', p_told using errcode = '22023';
   end if;
   perform set_config('app.tenant_id', p_tenant::text, true);
-  -- Nothing is decided about a seat, so the pool's lock is not needed. One minute that is a day later was told by a
-  -- clock that was ahead.
-  update pools p set counted_minute = p_minute
-  where p.tenant_id = p_tenant and p.pool_id = p_pool
-    and (p.counted_minute < p_minute or p.counted_minute > p_minute + 1440)
-  returning * into pool;
-  if not found then return false; end if;
-  insert into outbox (tenant_id, kind, payload)
-  select p_tenant, 'usage', jsonb_build_object(
-    'license', l.number, 'pool_id', p_pool, 'pool', pool.name, 'minute', p_minute, 'held', p_held,
-    'peak', p_peak, 'denied', p_denied)
-  from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
-  return true;
+  -- Nothing is decided about a seat, so the pool's lock is not needed. Where two sweeps tell one minute, the second waits
+  -- at its row, and finds it there.
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  if not found then return 0; end if;
+  select l.number into license_number from licenses l
+  where l.tenant_id = p_tenant and l.license_id = pool.license_id;
+
+  with told as (
+    select entry, n as minute, to_timestamp(n * 60) as at, held, peak, total, denied, seen
+    from rows from (jsonb_to_recordset(p_told)
+        as (minute bigint, count int, held int, peak int, total int, denied bigint, seen boolean)) with ordinality
+      as t (minute, count, held, peak, total, denied, seen, entry)
+    cross join lateral generate_series(t.minute, t.minute + t.count - 1) n
+    -- A last minute that is a day later was told by a clock that was ahead.
+    where (n > pool.counted_minute or pool.counted_minute > n + 1440) and n between first_minute and last_minute),
+  fresh as (
+    insert into usage_minutes (tenant_id, pool_id, at, used, peak, total, denied, seen)
+    select p_tenant, p_pool, at, held, peak, total, denied, seen from told
+    on conflict do nothing returning *),
+  in_hours as (
+    insert into usage_hours as u (tenant_id, pool_id, at, minutes, seen, used_sum, total_sum, peak, total, denied)
+    select p_tenant, p_pool, date_trunc('hour', at, 'UTC'), count(*), count(*) filter (where seen), sum(used), sum(total),
+      max(peak), max(total), sum(denied)
+    from fresh group by 3
+    on conflict (tenant_id, pool_id, at) do update set minutes = u.minutes + excluded.minutes,
+      seen = u.seen + excluded.seen, used_sum = u.used_sum + excluded.used_sum,
+      total_sum = u.total_sum + excluded.total_sum, peak = greatest(u.peak, excluded.peak),
+      total = greatest(u.total, excluded.total), denied = u.denied + excluded.denied),
+  in_days as (
+    insert into usage_days as u (tenant_id, pool_id, at, minutes, seen, used_sum, total_sum, peak, total, denied)
+    select p_tenant, p_pool, date_trunc('day', at, 'UTC'), count(*), count(*) filter (where seen), sum(used), sum(total),
+      max(peak), max(total), sum(denied)
+    from fresh group by 3
+    on conflict (tenant_id, pool_id, at) do update set minutes = u.minutes + excluded.minutes,
+      seen = u.seen + excluded.seen, used_sum = u.used_sum + excluded.used_sum,
+      total_sum = u.total_sum + excluded.total_sum, peak = greatest(u.peak, excluded.peak),
+      total = greatest(u.total, excluded.total), denied = u.denied + excluded.denied),
+  events as (
+    insert into outbox (tenant_id, kind, payload)
+    select p_tenant, 'usage', jsonb_build_object(
+      'license', license_number, 'pool_id', p_pool, 'pool', pool.name, 'minute', min(t.minute), 'minutes', count(*),
+      'held', t.held, 'peak', t.peak, 'total', t.total, 'denied', t.denied, 'seen', t.seen)
+    from told t join fresh f on f.at = t.at
+    where t.held > 0 or t.peak > 0 or t.denied > 0
+    group by t.entry, t.held, t.peak, t.total, t.denied, t.seen order by min(t.minute))
+  select count(*) into written from fresh;
+
+  -- Every use up to the last of these minutes is told now: no sweep need look at the pool for it again.
+  update pools p set counted_minute = latest.minute,
+    used_at = case when extract(epoch from p.used_at) < (latest.minute + 1) * 60 then null else p.used_at end
+  from (select max(minute + count - 1) as minute from jsonb_to_recordset(p_told) as t (minute bigint, count int)
+    where minute + count - 1 <= last_minute) latest
+  where p.tenant_id = p_tenant and p.pool_id = p_pool and written > 0 and latest.minute is not null;
+  return written;
 end $$;
 revoke execute on function record_usage from public;
 grant execute on function record_usage to reaper;

@@ -4,7 +4,11 @@
 create function history.kinds() returns table (what text, root regclass, part text, at text, id text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
   values ('sessions', 'history.sessions'::regclass, 'sessions', 'ended_at', 'session_id'),
-         ('events', 'history.events'::regclass, 'events', 'published_at', 'id')
+         ('events', 'history.events'::regclass, 'events', 'published_at', 'id'),
+         -- Nobody keeps these longer, so their rows are not copied, and need no id of their own. Rows may be as old as
+         -- record_usage takes them, which is less than a month.
+         ('usage_minutes', 'public.usage_minutes'::regclass, 'usage_minutes', 'at', 'pool_id'),
+         ('usage_hours', 'public.usage_hours'::regclass, 'usage_hours', 'at', 'pool_id')
 $$;
 revoke execute on function history.kinds from public;
 
@@ -35,6 +39,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- As of the keys of open sessions: a plan must not turn on what was counted last.
   execute format('alter table history.%I alter column tenant_id set statistics 0', part);
+  if root::text like 'usage\_%' then
+    execute format('alter table history.%I alter column pool_id set statistics 0', part);
+  end if;
   if month is null then
     execute format('alter table %s attach partition history.%I default', root, part);
   else
@@ -71,6 +78,7 @@ begin
   for kind in select * from history.kinds() loop
     execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
     call history.attach(kind.root, kind.part || '_rest', null);
-    perform history.make_months(kind.part, kind.root, now());
+    perform history.make_months(kind.part, kind.root,
+      case when kind.part like 'usage\_%' then history.month_after(history.month_of(now()), -1) else now() end);
   end loop;
 end $$;

@@ -44,7 +44,7 @@ set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 #variable_conflict use_variable
 declare
   kind record; keep interval; part text; kept_part text; month timestamptz; keepers uuid[]; moved bigint;
-  has_rows boolean; aside text; said text;
+  has_rows boolean; aside text; said text; tenant uuid;
 begin
   if not pg_try_advisory_xact_lock(history.moving()) then
     raise exception 'somebody is being erased from the history, or another step is being made' using errcode = '55P03';
@@ -72,12 +72,17 @@ begin
     where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' and c.relname like kind.part || '\_slept\_%'
     order by 1 limit 1;
     if found then
-      execute format('with few as (select ctid from history.%1$I limit 5000),
+      -- The tables of usage let nobody write another organization's rows: one organization's at a time.
+      if kind.root in ('public.usage_minutes'::regclass, 'public.usage_hours'::regclass) then
+        execute format('select tenant_id from history.%I limit 1', aside) into tenant;
+        perform set_config('app.tenant_id', tenant::text, true);
+      end if;
+      execute format('with few as (select ctid from history.%1$I where $1 is null or tenant_id = $1 limit 5000),
           gone as (delete from history.%1$I where ctid = any (array(select ctid from few)) returning *)
         insert into %2$s select g.* from gone g
         where g.%3$I + coalesce((select greatest(r.keep, %4$L) from directory.retention r
           where r.tenant_id = g.tenant_id and r.what = %5$L), %4$L) > now()',
-        aside, kind.root, kind.at, keep, kind.what);
+        aside, kind.root, kind.at, keep, kind.what) using tenant;
       get diagnostics moved = row_count;
       execute format('select exists (select from history.%I)', aside) into has_rows;
       if not has_rows then execute format('drop table history.%I', aside); end if;

@@ -137,6 +137,9 @@ async fn use_is_counted_as_one_event_per_pool_and_active_minute() {
     release(&world.protocol, &b_seat).await;
     let minute = Duration::from_secs(60);
     world.sweep().await;
+    assert_eq!(usage().await, [], "the minute under way is not told");
+    world.pass(minute);
+    world.sweep().await;
     world.sweep().await; // a tick that came twice
     assert_eq!(usage().await, [(1, 2, 3)], "held, peak, denied");
     world.machine("c").seated(&world.protocol).await;
@@ -144,11 +147,22 @@ async fn use_is_counted_as_one_event_per_pool_and_active_minute() {
     world.sweep().await;
     world.sweep().await;
     assert_eq!(usage().await[1..], [(2, 2, 0)]);
-    world.pass(world.timing.ttl);
+    for _ in 0..5 {
+        world.pass(minute);
+        world.sweep().await;
+    }
+    assert_eq!(
+        usage().await[2..],
+        [(2, 2, 0), (2, 2, 0), (2, 2, 0), (2, 2, 0), (1, 2, 0)],
+        "silent holders keep their seats until their leases are over"
+    );
+    world.pass(minute);
     world.sweep().await;
     world.pass(minute);
     world.sweep().await;
-    assert_eq!(usage().await[2..], [(0, 2, 0)], "nothing once nobody is there, and the dead are not counted");
+    world.pass(minute);
+    world.sweep().await;
+    assert_eq!(usage().await[7..], [(0, 1, 0)], "nothing once nobody is there");
 }
 
 /// When the pool was last marked as used, and by which transaction.
@@ -158,7 +172,7 @@ async fn used(world: &World) -> Option<(time::OffsetDateTime, i64)> {
 }
 
 #[tokio::test]
-async fn a_pool_whose_last_holder_has_left_is_looked_at_for_minutes_more() {
+async fn a_pool_whose_last_holder_has_left_is_looked_at_until_its_use_is_told() {
     let world = World::with_seats(2).await;
     world.truth().await.execute("update pools set changed_at = null").await.unwrap();
     assert!(
@@ -178,7 +192,9 @@ async fn a_pool_whose_last_holder_has_left_is_looked_at_for_minutes_more() {
     release(&world.protocol, &seat).await;
     assert!(used(&world).await > Some(mark));
     world.sweep().await;
-    world.truth().await.execute("update pools set used_at = now() - interval '6 minutes'").await.unwrap();
+    assert_eq!(world.reaper.shares().await.unwrap(), [world.share()], "the minute under way is not told yet");
+    world.pass(Duration::from_secs(120));
+    world.sweep().await;
     world.truth().await.execute("update outbox set published_at = now()").await.unwrap();
     assert_eq!(world.reaper.shares().await.unwrap(), [], "its use is told");
 }

@@ -63,7 +63,7 @@ impl PersonRole {
 text_enum! {
     /// A permission of an API token. A token acts for the organization, so it has no role.
     Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, \
-             sessions:write, projects:read, projects:write, audit:read";
+             sessions:write, projects:read, projects:write, usage:read, audit:read";
     /// Reads the data of the organization itself.
     OrganizationRead = "organization:read",
     /// Reads the people of the organization.
@@ -80,6 +80,8 @@ text_enum! {
     ProjectsRead = "projects:read",
     /// Creates, renames and archives projects.
     ProjectsWrite = "projects:write",
+    /// Reads how seats were used.
+    UsageRead = "usage:read",
     /// Reads the audit log.
     AuditRead = "audit:read",
 }

@@ -24,5 +24,6 @@ pub mod step_up;
 pub mod terms;
 pub mod token;
 pub mod trial;
+pub mod usage;
 
 mod base32;

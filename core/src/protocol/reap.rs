@@ -12,13 +12,15 @@ use crate::{
     Error, Result,
     domain::{event::SweepShare, lease::LeaseTiming, session::EndReason},
     error::{StoreName, chain},
-    records::{PoolToReap, PoolUsage, Records, SeatEnding},
-    seat_store::{PoolKey, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree},
+    records::{PoolToReap, Records, SeatEnding},
+    seat_store::{PoolKey, PoolRecords, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree},
 };
 use std::time::Duration;
 
 /// The most claims of one script call, so that no single call blocks Redis for long.
 const CLAIMS_PER_CALL: usize = 1000;
+/// The most entries of use that PostgreSQL is told of at once.
+const MINUTES_PER_CALL: usize = 100;
 /// The longest time that a sweep spends on one pool. The rest is left to the next sweep.
 const POOL_TIME: Duration = Duration::from_secs(30);
 
@@ -113,13 +115,17 @@ impl SeatReaper {
     async fn reap(&self, pool: &PoolToReap, report: &mut SweepReport) -> Result<()> {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
-        let mut usage = None;
+        let mut minutes = None;
         // Counted first, so that REAP can write the result down. A holder that this sweep ends is counted in either
         // case.
-        let grace = self.count_grace(pool).await;
+        let records = PoolRecords {
+            epoch: pool.epoch,
+            told_minute: pool.counted_minute,
+            grace_before_ms: self.count_grace(pool).await,
+        };
         loop {
             deadline.check(StoreName::Seats)?;
-            let reaped = match self.seats.reap(&key, pool.epoch, CLAIMS_PER_CALL, grace).await? {
+            let reaped = match self.seats.reap(&key, records, CLAIMS_PER_CALL).await? {
                 PoolReply::Answer(reaped) => reaped,
                 // There is no copy and no seat is held: the next request rebuilds the pool. An old copy, in contrast,
                 // may still answer for a holder that was kicked.
@@ -133,16 +139,17 @@ impl SeatReaper {
                     continue;
                 }
             };
-            // The script answers the use of a minute once, with the first answer of a sweep.
-            usage = usage.or_else(|| minute_usage(&reaped));
+            // Each answer of the script repeats what PostgreSQL was not told of when the sweep began.
+            minutes.get_or_insert_with(|| reaped.minutes.clone());
             if self.end_claims(pool, &key, &reaped, report).await?
                 && reaped.seats.len().max(reaped.sessions.len()) < CLAIMS_PER_CALL
             {
                 break;
             }
         }
-        if let Some(usage) = usage.filter(|usage| usage.held > 0 || usage.peak > 0 || usage.denied > 0) {
-            self.records.record_usage(pool, usage).await?;
+        for some in minutes.unwrap_or_default().chunks(MINUTES_PER_CALL) {
+            self.steps.done(Step::ReapUsage).await?;
+            self.records.record_usage(pool, some).await?;
         }
         Ok(())
     }
@@ -199,10 +206,4 @@ impl SeatReaper {
         self.seats.free(key, reaped.epoch, &seats, &sessions).await?;
         Ok(true)
     }
-}
-
-/// The use of the pool in the last minute; `None` where it was answered before.
-fn minute_usage(reaped: &ReapedSeats) -> Option<PoolUsage> {
-    let ReapedSeats { held, peak, denied, .. } = *reaped;
-    reaped.minute.map(|minute| PoolUsage { minute, held, peak, denied })
 }

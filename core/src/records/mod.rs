@@ -19,7 +19,8 @@
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
 //!   `registration.rs`
-//! * `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's reads: `staff_reads.rs`
+//! * `usage.rs`: how pools were used · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
+//!   reads: `staff_reads.rs`
 //! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
 //!
 //! What people may do, and what is refused, stands in [`crate::management`]; here are only statements and readers of
@@ -57,6 +58,7 @@ mod staff_reads;
 mod subject;
 mod sweep;
 mod tokens;
+mod usage;
 mod voiding;
 
 pub use access_policy::AccessPolicyRow;
@@ -93,5 +95,6 @@ pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow, WINDOW};
 pub(crate) use subject::SubjectIdentifiers;
 pub use subject::{ErasureSubject, SubjectAddress};
-pub use sweep::{PoolToReap, PoolUsage, ToDo};
+pub use sweep::{PoolToReap, ToDo};
 pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
+pub use usage::{UsageFilter, UsagePoint, UsageStep};

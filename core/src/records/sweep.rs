@@ -6,10 +6,12 @@ use crate::{
     domain::{
         event::SweepShare,
         id::{InvalidText, LicenseNumber, PoolId, PoolName, TenantId},
+        usage::MinuteUsage,
     },
     error::chain,
 };
-use sqlx::{Row, postgres::PgRow};
+use serde_json::json;
+use sqlx::{Row, postgres::PgRow, types::Json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -30,19 +32,8 @@ pub struct PoolToReap {
     pub grace: bool,
     /// True if somebody holds a seat or was kicked: worth a rebuild if Redis lost it.
     pub held: bool,
-}
-
-/// How a pool was used since it was last counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolUsage {
-    /// The Unix minute this is told in: one event for each.
-    pub minute: i64,
-    /// The number of held seats at the time of the count.
-    pub held: u32,
-    /// The highest number of seats that were held at the same time.
-    pub peak: u32,
-    /// How many acquires were refused because the pool was full.
-    pub denied: u64,
+    /// The last Unix minute whose use was written down.
+    pub counted_minute: i64,
 }
 
 /// The work that a sweep finds.
@@ -96,7 +87,7 @@ const TO_DO: &str = "-- pools_to_do
      where $6 and p.changed_at > now() - interval '25 hours' order by p.changed_at)
     union all
     (select 'used', p.tenant_id, p.pool_id from pools p
-     where $6 and p.used_at > now() - interval '5 minutes' order by p.used_at)
+     where $6 and p.used_at > now() - interval '25 hours' order by p.used_at)
     union all
     (select 'events', null, null from outbox o where $6 and o.published_at is null order by o.id limit 1)";
 
@@ -104,7 +95,7 @@ const TO_DO: &str = "-- pools_to_do
 /// index, to the first row at or behind a key in the order of that key: asked for by equality alone, rows are found by
 /// whichever index begins with the organization where most were once seen to have one row.
 const POOLS_TO_REAP: &str = "-- pools_to_reap
-     select p.tenant_id, p.pool_id, p.name, l.number, p.epoch,
+     select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, p.counted_minute,
        l.offline_policy = 'grace' or p.grace_told > 0 as grace,
        (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
         and s.holder is not null order by s.holder limit 1) is not null
@@ -112,7 +103,7 @@ const POOLS_TO_REAP: &str = "-- pools_to_reap
         and s.hold_until is not null and not s.retired limit 1) is not null as held
      from (select distinct * from unnest($1::uuid[], $2::uuid[]) as u (tenant_id, pool_id)) asked
      cross join lateral (
-       select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.grace_told from pools p
+       select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.counted_minute, p.grace_told from pools p
        where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
        order by p.tenant_id, p.pool_id limit 1) p
      cross join lateral (
@@ -210,27 +201,32 @@ impl Records {
         .await
     }
 
-    /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute or of an
-    /// earlier one is dropped.
+    /// Writes down how a pool was used in these minutes, each of them once, and tells in one event an entry what was used
+    /// (`migrations/0251_record_usage.sql`). At most 100 entries. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn record_usage(&self, pool: &PoolToReap, usage: PoolUsage) -> Result<()> {
-        self.repeat(|connections| async move {
-            sqlx::query("select record_usage($1, $2, $3, $4, $5, $6)")
-                .bind(pool.tenant.0)
-                .bind(pool.pool_id.0)
-                .bind(usage.minute)
-                // A count of Redis that is impossible is reduced to what is possible.
-                .bind(usage.held.min(MOST_SEATS) as i32)
-                .bind(usage.peak.min(MOST_SEATS) as i32)
-                .bind(i64::try_from(usage.denied).unwrap_or(i64::MAX))
-                .execute(&connections)
-                .await
-                .map(drop)
+    pub async fn record_usage(&self, pool: &PoolToReap, entries: &[MinuteUsage]) -> Result<()> {
+        let told: Vec<_> = entries.iter().map(told).collect();
+        self.repeat(|connections| {
+            let told = Json(told.clone());
+            async move {
+                let recorded = sqlx::query("select record_usage($1, $2, $3)");
+                recorded.bind(pool.tenant.0).bind(pool.pool_id.0).bind(told).execute(&connections).await.map(drop)
+            }
         })
         .await
     }
+}
+
+/// An entry as `record_usage` reads it. A count of Redis that is impossible is reduced to what is possible.
+fn told(entry: &MinuteUsage) -> serde_json::Value {
+    let seats = |count: u32| count.min(MOST_SEATS);
+    json!({
+        "minute": entry.minute, "count": entry.count, "held": seats(entry.held),
+        "peak": seats(entry.peak.max(entry.held)), "total": seats(entry.total),
+        "denied": i64::try_from(entry.denied).unwrap_or(i64::MAX), "seen": entry.seen,
+    })
 }
 
 fn pool(row: &PgRow) -> Result<PoolToReap> {
@@ -243,5 +239,6 @@ fn pool(row: &PgRow) -> Result<PoolToReap> {
         epoch: row.try_get::<i64, _>("epoch")? as u64,
         grace: row.try_get("grace")?,
         held: row.try_get("held")?,
+        counted_minute: row.try_get("counted_minute")?,
     })
 }

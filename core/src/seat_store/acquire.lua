@@ -95,6 +95,7 @@ end
 
 -- The last one is a session or a lease end, as acquire_decision.lua has it.
 local word, seat_no, seat, session_or_lease_end = decide_acquire(holder, attempt)
+begin_minute()
 if word == 'RENEWED' then -- A retry draws a fresh ticket, so that an older copy of it cannot overtake it.
   local session = session_or_lease_end
   seat.seq = draw_ticket()

@@ -9,6 +9,7 @@
 --   FREED number  so many seats and sessions were forgotten
 local ticket_epoch, seat_count = unpack(ARGV, 6, 7)
 if not is_warm() then return {'COLD', epoch} end
+begin_minute()
 local index, freed = 8, 0
 for _ = 1, tonumber(seat_count) do
   local seat_no, claim_seq, retired = unpack(ARGV, index, index + 2)

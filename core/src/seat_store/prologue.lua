@@ -29,8 +29,8 @@ end
 
 local setting_names = {
   'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
-  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted',
-  'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over', 'grace_before',
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'minute',
+  'minute_seen', 'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over', 'grace_before',
 }
 local copy = {}
 for index, value in ipairs(redis.call('HMGET', settings_key, unpack(setting_names))) do

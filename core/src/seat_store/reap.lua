@@ -1,29 +1,31 @@
 -- REAP: claims what is over, so that no late heartbeat can revive it, and draws a ticket for each claim. PostgreSQL is
 -- told next, then FREE.
 -- Keys: 0, after those of the pool.
--- Arguments: 4, after those of the prologue.
+-- Arguments: 5, after those of the prologue.
 --   records_epoch  the epoch of the pool in PostgreSQL
 --   limit          at most so many seats, and so many sessions
 --   claim_age      after how many ms an unfinished claim is taken up again
+--   told_minute    the last minute (Unix) that PostgreSQL was told of: those up to it are forgotten
 --   grace_before   a holder that has held its seat since later has no grace, ms; 0: every holder may have some; '': as
 --                  before
 -- Answers:
 --   COLD epoch  the copy must be rebuilt
---   REAPED epoch minute denied peak held seats sessions
---               minute (Unix) of the counts denied and peak, 0: this minute was counted before; seats is a list of
---               seat_no seq lease_end, sessions one of seat_no session seq lease_end
-local records_epoch, limit, claim_age, grace_before = unpack(ARGV, 6, 9)
+--   REAPED epoch minutes seats sessions
+--               minutes is a list of minute (Unix) count held peak cap denied seen (0 or 1) for those that are over and
+--               that PostgreSQL was not told of, seats one of seat_no seq lease_end, sessions one of seat_no session
+--               seq lease_end
+local records_epoch, limit, claim_age, told_minute, grace_before = unpack(ARGV, 6, 10)
 if not is_warm() or epoch < tonumber(records_epoch) then return {'COLD', epoch} end
-claim_age = tonumber(claim_age)
+claim_age, told_minute = tonumber(claim_age), tonumber(told_minute)
+begin_minute()
 if grace_before ~= '' and grace_before ~= (copy.grace_before or '0') then
   redis.call('HSET', settings_key, 'grace_before', grace_before)
 end
-local seat_claims, session_claims, ending = {}, {}, 0
+local seat_claims, session_claims = {}, {}
 local function append(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
 local function claim_seat(seat_no, seat, lease_end)
   seat.seq, seat.state, seat.since = draw_ticket(), 'X', redis_time
   write_seat(seat_no, seat)
-  ending = ending + 1
   append(seat_claims, tonumber(seat_no), seq, lease_end)
 end
 -- Either way: a claim made by a clock that was ahead must not wait until that time has come.
@@ -52,16 +54,24 @@ for index = 1, #ended, 2 do
   elseif seat and is_unfinished(seat) then claim_seat(seat_no, seat, 0) end
 end
 save_counters()
-local minute, denied, peak = math.floor(redis_time / 60000), 0, 0
-if tonumber(copy.counted or 0) == minute then
-  minute = 0
-else
-  denied, peak = tonumber(copy.denied or 0), tonumber(copy.peak or 0)
-  local held = redis.call('HLEN', seat_key) - ending
-  redis.call('HSET', settings_key, 'counted', minute, 'denied', 0, 'peak', held)
+-- Told when both clocks say that they are over, and again until PostgreSQL has written them down: a sweep may die before
+-- it does. A last minute that is a day later was told by a clock that was ahead.
+local MINUTES_OF_DAY = 1440
+local untold, minutes, this_minute = {}, {}, math.floor(redis_time / 60000)
+local recorded = redis.call('HGET', settings_key, 'minutes') or ''
+for entry in recorded:gmatch('%S+') do
+  local first, count = entry:match('^(%d+):(%d+)')
+  local last = tonumber(first) + tonumber(count) - 1
+  if (last > told_minute or told_minute - last > MINUTES_OF_DAY) and last - this_minute <= MINUTES_AHEAD then
+    untold[#untold + 1] = entry
+    if (last + 1) * 60000 <= reap_now then
+      for number in entry:gmatch('%d+') do append(minutes, tonumber(number)) end
+    end
+  end
 end
+untold = table.concat(untold, ' ')
+if untold ~= recorded then redis.call('HSET', settings_key, 'minutes', untold) end
 -- A copy with a holder stays; the others go a day after their last holder.
 local expires, has_holder = redis.call('PTTL', settings_key) > 0, redis.call('EXISTS', seat_key) == 1
 if expires == has_holder then expire_or_persist_copy() end
-local held = redis.call('HLEN', seat_key) - ending
-return {'REAPED', epoch, minute, denied, peak, held, seat_claims, session_claims}
+return {'REAPED', epoch, minutes, seat_claims, session_claims}

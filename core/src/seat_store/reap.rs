@@ -6,22 +6,29 @@ use crate::{
     domain::{
         id::{SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
+        usage::MinuteUsage,
     },
 };
+
+/// What the records say of a pool that is swept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolRecords {
+    /// The pool's epoch: an older copy must be rebuilt.
+    pub epoch: u64,
+    /// The last Unix minute whose use was written down: it and those before it are forgotten.
+    pub told_minute: i64,
+    /// A holder that has held its seat since later has no grace, Unix milliseconds; 0: every holder may have some;
+    /// `None`: it was not counted, and the last count stays.
+    pub grace_before_ms: Option<i64>,
+}
 
 /// What REAP claimed and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReapedSeats {
     /// First half of every ticket.
     pub epoch: u64,
-    /// The Unix minute that `denied` and `peak` belong to; `None` if they were answered before in this minute.
-    pub minute: Option<i64>,
-    /// Acquires answered "full" since the last time.
-    pub denied: u64,
-    /// Most seats held at once since the last time.
-    pub peak: u32,
-    /// Seats held now.
-    pub held: u32,
+    /// The use of the pool in the minutes that are over and that PostgreSQL was not told of.
+    pub minutes: Vec<MinuteUsage>,
     /// Seats to end.
     pub seats: Vec<SeatClaim>,
     /// Single sessions to end.
@@ -49,38 +56,38 @@ pub struct SessionToFree {
 }
 
 impl SeatStore {
-    /// Claims seats and sessions that are over, up to `limit` of each (reap.lua). `epoch` is the pool's epoch in
-    /// PostgreSQL: an older copy must be rebuilt.
-    ///
-    /// `grace_before_ms`: a holder that has held its seat since later has no grace, as PostgreSQL counted it; 0: every
-    /// holder may have some; `None`: it was not counted, and the last count stays.
+    /// Claims seats and sessions that are over, up to `limit` of each, and says how the pool was used (reap.lua).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. Claims may have been made; a later sweep takes them up again.
-    pub async fn reap(
-        &self,
-        pool: &PoolKey,
-        epoch: u64,
-        limit: usize,
-        grace_before_ms: Option<i64>,
-    ) -> Result<PoolReply<ReapedSeats>> {
-        let grace = grace_before_ms.map(|at| at.to_string()).unwrap_or_default();
-        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_after_ms().to_string(), grace];
+    pub async fn reap(&self, pool: &PoolKey, records: PoolRecords, limit: usize) -> Result<PoolReply<ReapedSeats>> {
+        let arguments = [
+            records.epoch.to_string(),
+            limit.to_string(),
+            self.timing.reclaim_after_ms().to_string(),
+            records.told_minute.to_string(),
+            records.grace_before_ms.map(|at| at.to_string()).unwrap_or_default(),
+        ];
         let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
         match reply.word() {
             "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "REAPED" => {}
             _ => return Err(reply.unknown()),
         }
-        let mut reaped = ReapedSeats {
-            epoch: reply.take()?,
-            minute: Some(reply.take()?).filter(|&minute| minute != 0),
-            denied: reply.take()?,
-            peak: reply.take()?,
-            held: reply.take()?,
-            seats: Vec::new(),
-            sessions: Vec::new(),
-        };
+        let mut reaped =
+            ReapedSeats { epoch: reply.take()?, minutes: Vec::new(), seats: Vec::new(), sessions: Vec::new() };
+        let mut minutes = reply.list()?;
+        while !minutes.is_empty() {
+            reaped.minutes.push(MinuteUsage {
+                minute: minutes.take()?,
+                count: minutes.take()?,
+                held: minutes.take()?,
+                peak: minutes.take()?,
+                total: minutes.take()?,
+                denied: minutes.take()?,
+                seen: minutes.take::<u8>()? == 1,
+            });
+        }
         let mut seats = reply.list()?;
         while !seats.is_empty() {
             let seat = seats.take()?;

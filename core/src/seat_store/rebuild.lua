@@ -33,6 +33,10 @@ if session_count ~= '-1' then
 end
 
 local keeps = keeps_copy(tonumber(previous_epoch))
+if keeps then begin_minute()
+else copy.minute, copy.peak, copy.denied, copy.minute_seen = math.floor(redis_time / 60000), 0, 0, 0 end
+-- What this node counted to its end stays true also where its leases cannot be kept.
+local minutes = copy.stamp == replication_id and redis.call('HGET', settings_key, 'minutes') or ''
 local shadow_keys = {shadow_lease_key, shadow_seat_key, shadow_holder_key, shadow_session_key}
 load_seats(shadow_keys, first_seat, lease, keeps)
 -- UNLINK: freeing a hundred thousand seats took half a second. The nonce is spent: what is delivered twice finds none.
@@ -51,7 +55,9 @@ for index = first_setting, first_seat - 1, 2 do
 end
 -- Proved old while it was made: it is the latest copy all the same, and to be rebuilt at once.
 redis.call('HSET', settings_key, 'stamp', replication_id, 'epoch', decimal(new_epoch),
-  'stale', new_epoch <= lock.seen and '1' or '0', 'peak', redis.call('HLEN', seat_key), 'denied', 0,
+  'stale', new_epoch <= lock.seen and '1' or '0', 'minute', copy.minute, 'minutes', minutes,
+  'minute_seen', copy.minute_seen, 'denied', copy.denied,
+  'peak', math.max(tonumber(copy.peak), redis.call('HLEN', seat_key)),
   'longest', decimal(copy.longest), 'longer_until', decimal(copy.longer_until))
 save_counters()
 expire_or_persist_copy()

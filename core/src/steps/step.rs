@@ -17,6 +17,8 @@ pub enum Step {
     Reap,
     /// The epoch is raised and the pool is read from PostgreSQL; the copy in Redis is still cold.
     RebuildPool,
+    /// REAP answered how the pool was used; PostgreSQL was not told of it yet.
+    ReapUsage,
     /// A change without a ticket is committed in PostgreSQL; Redis was not told yet.
     Change,
     /// Events are published and not yet marked as published.

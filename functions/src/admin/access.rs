@@ -78,6 +78,7 @@ pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/sessions", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/sessions/{session}", VIEWER, Some(SessionsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/sessions/{session}/end", MEMBER, Some(SessionsWrite)),
+    rule("GET",    "/api/v1/organizations/{organization}/usage", ADMIN, Some(UsageRead)),
     rule("GET",    "/api/v1/organizations/{organization}/projects", VIEWER, Some(ProjectsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/projects", MEMBER, Some(ProjectsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/projects/{project}", VIEWER, Some(ProjectsRead)),

@@ -27,6 +27,7 @@ mod projects;
 mod sessions;
 pub mod step_up;
 mod tokens;
+mod usage;
 mod voiding;
 
 use crate::{
@@ -75,6 +76,8 @@ pub struct AdminService {
     pub token_days: u16,
     /// For each principal.
     pub limit: NamedLimit,
+    /// What a series of usage ends with where nobody says when.
+    pub clock: Clock,
     /// Wrong credentials from each address.
     pub credential_guesses: CredentialGuesses,
 }
@@ -93,6 +96,7 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(sessions::list_license_sessions))
         .routes(routes!(sessions::read_session))
         .routes(routes!(sessions::end_session))
+        .routes(routes!(usage::read_usage))
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(projects::read_project, projects::edit_project))
         .routes(routes!(licenses::list_licenses, licenses::create_license))
@@ -141,13 +145,14 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         seat_management: SeatManagement::new(seats.clone(), records.clone()),
         credential_guesses: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
         people: IdentityVerifier::new(credentials.identity, clock.clone()),
-        staff: staff.map(|settings| IdentityVerifier::new(settings, clock)),
+        staff: staff.map(|settings| IdentityVerifier::new(settings, clock.clone())),
         staff_rules: Arc::new(staff_rules),
         peppers,
         proxies: credentials.proxies,
         token_days,
         limit: NamedLimit::new("admin", limit, seats.clone()),
         records: records.clone(),
+        clock,
     };
     let checks = vec![StoreCheck::of_seats(seats), StoreCheck::of_records(records)];
     Ok(Service { router: router(service), checks })

@@ -49,6 +49,7 @@ else a new one. Name it when you report a fault.
          (name = "Licenses", description = "What was bought, and the use of it"),
          (name = "Plans", description = "What can be bought"),
          (name = "Sessions", description = "Who is on which seat, and who was"),
+         (name = "Usage", description = "How many seats were used, and when somebody was refused"),
          (name = "Projects", description = "What sessions can be told apart by besides the license"),
          (name = "API tokens", description = "What scripts of an organization authenticate with"),
          (name = "Audit log", description = "Who did what, to what, from where"),

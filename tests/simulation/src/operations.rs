@@ -157,13 +157,14 @@ words!(RecordsFault: Self::Kill = "kill", Self::Start = "start", Self::Backup = 
     Self::RestoreUnsafely = "restore-unsafely");
 words!(Function: Self::Acquire = "acquire", Self::Heartbeat = "heartbeat", Self::Release = "release");
 
-const STEPS: [(Step, &str); 9] = [
+const STEPS: [(Step, &str); 10] = [
     (Step::Acquire, "acquire"),
     (Step::Grant, "grant"),
     (Step::Heartbeat, "heartbeat"),
     (Step::Release, "release"),
     (Step::EndSeats, "end-seats"),
     (Step::Reap, "reap"),
+    (Step::ReapUsage, "reap-usage"),
     (Step::RebuildPool, "rebuild-pool"),
     (Step::Change, "change"),
     (Step::Publish, "publish"),

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// A clock by its first words, a thing that it decides as the page puts it, and where: files, and what stands in each.
 type Decision = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const DECISIONS: [Decision; 21] = [
+const DECISIONS: [Decision; 22] = [
     (
         "the system clock",
         "times in tokens and certificates (`iat`, `exp`)",
@@ -118,6 +118,11 @@ const DECISIONS: [Decision; 21] = [
         "PostgreSQL `now()`",
         "how long a longer lease of an earlier configuration may still be out",
         &[("migrations/0224_rebuild_pool.sql", "longer_until <= now()")],
+    ),
+    (
+        "PostgreSQL `now()`",
+        "which minutes of use are too old, or too far ahead, to be written down",
+        &[("migrations/0251_record_usage.sql", "now()")],
     ),
 ];
 

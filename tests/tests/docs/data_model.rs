@@ -178,7 +178,7 @@ fn the_page_says_what_each_role_reads_calls_and_deletes() {
         ),
         ("alone: `end_seats`, `rebuild_pool`, `record_usage`, `count_grace`;", "alone: `end_seats`, `grant_seat`;"),
         ("DELETE or TRUNCATE anywhere but for what `admin` does to idempotency keys", "DELETE or TRUNCATE anywhere"),
-        ("`seats`, `sessions`, `graces`, `audit_log`", "`seats`, `sessions`, `audit_log`"),
+        ("`graces`, `usage_minutes`, `usage_hours`", "`graces`, `usage_hours`"),
         ("`pools` (names, epochs and times", "`sessions` (names, epochs and times"),
         ("(numbers and offline policies), and `outbox` |", "(numbers and offline policies) |"),
         ("Inserts into `users`, ", "Inserts into `users`, `licenses`, "),

@@ -133,10 +133,16 @@ fn kept(text: &str) -> Vec<String> {
     let retention = read("migrations/0102_retention.sql");
     let start = retention.find("insert into catalog.retention values").expect("the times are set");
     let values = &retention[start..start + retention[start..].find(';').unwrap()];
-    let time = Regex::new(r"\('([a-z]+)', '([0-9]+ days)'\)").unwrap();
+    let time = Regex::new(r"\('([a-z_]+)', '([0-9]+ days)'\)").unwrap();
     let mut times = 0;
     for found in time.captures_iter(values) {
-        let what = if &found[1] == "sessions" { "ended sessions" } else { "published events" };
+        let what = match &found[1] {
+            "sessions" => "ended sessions",
+            "events" => "published events",
+            "usage_minutes" => "how pools were used, by minutes",
+            "usage_hours" => "the same by hours",
+            _ => "something else",
+        };
         demand(what, &found[2], &format!("`catalog.retention`, `{}`", &found[1]));
         times += 1;
     }
@@ -172,6 +178,7 @@ fn the_page_says_for_how_long_everything_is_kept() {
     let lies = [
         ("| ended sessions | 400 days", "| ended sessions | 40 days"),
         ("| published events | 30 days", "| published events | 60 days"),
+        ("| the same by hours | 1096 days", "| the same by hours | 365 days"),
         ("| outcomes of idempotency keys | 24 hours |", "| outcomes of idempotency keys | 48 hours |"),
         ("| events that were not published yet | until they are |", "| events that were not published yet | 30 days |"),
     ];

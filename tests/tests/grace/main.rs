@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
+mod bound;
 mod leases;
 
 use license_core::{
@@ -15,7 +16,6 @@ use license_core::{
         heartbeat,
         steps::Step,
     },
-    seat_store::{PoolKey, PoolReply},
 };
 use license_tests::{
     World,
@@ -292,28 +292,6 @@ async fn a_machine_is_counted_once_wherever_it_is_and_no_longer_than_its_grace()
     world.machine("b").seated(&world.protocol).await;
     world.sweep().await;
     assert_eq!(world.count("select count(*) from graces").await, 0, "what is over is taken away");
-}
-
-#[tokio::test]
-async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before_keep_theirs() {
-    let world = World::with_seats(3).await;
-    let pool: &PoolKey = &world.license.pool;
-    let first = world.machine("a").seated(&world.protocol).await;
-    world.pass(Duration::from_secs(10));
-    let between = world.clock.now_ms() - 5000;
-    let late = world.machine("b").seated(&world.protocol).await;
-    pass(&world, EARNED).await;
-    let reaped = world.seats().reap(pool, world.epoch().await as u64, 1000, Some(between)).await.unwrap();
-    assert!(matches!(reaped, PoolReply::Answer(_)));
-    assert!(has_grace(&world, &first).await);
-    assert!(!has_grace(&world, &late).await);
-    let retry = world.machine("b").restarted().seated(&world.protocol).await;
-    assert_eq!(beyond_lease(&world, &retry.lease), 0, "nor by another process of the machine");
-    // A sweep that could not count leaves it as it is; one that finds room lifts it.
-    world.seats().reap(pool, world.epoch().await as u64, 1000, None).await.unwrap();
-    assert!(!has_grace(&world, &late).await);
-    world.seats().reap(pool, world.epoch().await as u64, 1000, Some(0)).await.unwrap();
-    assert!(has_grace(&world, &late).await);
 }
 
 #[tokio::test]

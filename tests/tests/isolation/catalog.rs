@@ -64,8 +64,9 @@ const PROMISES: &[(&str, &str)] = &[
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
            and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials'))
            and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'retention'))
-           and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (select from pg_partition_tree('sessions') t where t.relid = c.oid
-             union all select from pg_partition_tree('outbox') t where t.relid = c.oid))",
+           and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (
+             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours']) root, pg_partition_tree(root::regclass) t
+             where t.relid = c.oid))",
     ),
     (
         "none who serves, nor the owner, is more than a plain role or a member of another",

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 33] = [
+const TABLES: [&str; 38] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours grace_after_heartbeats grace_beyond_seats holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
@@ -23,6 +23,8 @@ const TABLES: [&str; 33] = [
     "history.events_rest: nobody",
     "history.sessions: nobody",
     "history.sessions_rest: nobody",
+    "history.usage_hours_rest: nobody",
+    "history.usage_minutes_rest: nobody",
     "public._sqlx_migrations: nobody",
     "public.api_tokens: admin select, insert, update(granted_by last_used_at revoked_at)",
     "public.audit_heads: admin select",
@@ -36,11 +38,14 @@ const TABLES: [&str; 33] = [
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
     "public.outbox_waiting: nobody",
-    "public.pools: admin select; reaper select(tenant_id pool_id license_id name epoch changed_at used_at grace_told)",
+    "public.pools: admin select; reaper select(tenant_id pool_id license_id name epoch changed_at counted_minute used_at grace_told)",
     "public.projects: admin select, insert, update(name key license_ids version archived_at)",
     "public.seats: admin select; reaper select(tenant_id pool_id seat_no holder hold_until retired)",
     "public.sessions: admin select",
     "public.sessions_open: nobody",
+    "public.usage_days: admin select",
+    "public.usage_hours: admin select",
+    "public.usage_minutes: admin select",
     "public.users: admin select, insert, update(email address name role version removed_at)",
 ];
 

@@ -12,6 +12,7 @@ use license_core::{
     records::{DatabaseRole, migrate},
 };
 use license_tests::staff;
+use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
 /// What none of the roles can do, whichever of them was taken over.
@@ -109,7 +110,7 @@ async fn a_service_that_was_taken_over_sees_no_table_and_lists_nobody() {
         "select * from suspend_license('{tenant}', '{license}')",
         "select kick_seat('{tenant}', '{pool}', 0, true, 'x')",
         "select write_event('{tenant}', 'person.joined', '{}')",
-        "select record_usage('{tenant}', '{pool}', 1, 0, 0, 0)",
+        "select record_usage('{tenant}', '{pool}', '[]')",
     ];
     refused(&mut service, &two.b, DENIED, &ways).await;
     // A license key opens its license, a number alone does not.
@@ -303,17 +304,33 @@ async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_tab
         "select history.make_months('events', 'history.events', now())",
     ];
     refused(&mut reaper, &two.a, DENIED, &denied).await;
-    let nonsense = [
-        "select record_usage('{tenant}', '{pool}', 1, -1, 0, 0)",
-        "select record_usage('{tenant}', '{pool}', 1, 0, 1000001, 0)",
-        "select record_usage('{tenant}', '{pool}', 1, 0, 0, -1)",
-        "select record_usage('{tenant}', '{pool}', 1, null, 0, 0)",
-    ];
+    let now = told::<i64>(&mut reaper, "select (extract(epoch from now()) / 60)::bigint", &two.a).await;
+    let right = json!({ "minute": now, "count": 2, "held": 1, "peak": 2, "total": 3, "denied": 4, "seen": false });
+    let with = |field: &str, value: Value| {
+        let mut wrong = right.clone();
+        wrong[field] = value;
+        usage(&json!([wrong]))
+    };
+    let mut nonsense = vec![usage(&json!([])), usage(&json!({})), usage(&json!([1]))];
+    nonsense.extend(["minute", "count", "held", "peak", "total", "denied"].map(|field| with(field, json!(-1))));
+    nonsense.extend(["held", "peak", "total"].map(|field| with(field, json!(1_000_001))));
+    nonsense
+        .extend(["minute", "count", "held", "peak", "total", "denied", "seen"].map(|field| with(field, Value::Null)));
+    nonsense.extend([with("count", json!(0)), with("count", json!(10_081)), with("held", json!(3))]);
+    let nonsense: Vec<&str> = nonsense.iter().map(String::as_str).collect();
     refused(&mut reaper, &two.a, REFUSED, &nonsense).await;
-    assert!(told::<bool>(&mut reaper, "select record_usage('{tenant}', '{pool}', 5, 1, 2, 3)", &two.a).await);
-    assert!(!told::<bool>(&mut reaper, "select record_usage('{tenant}', '{pool}', 5, 1, 2, 3)", &two.a).await, "once");
-    let crossed = format!("select record_usage('{{tenant}}', '{}', 5, 1, 2, 3)", two.b.pool_id.0);
-    assert!(!told::<bool>(&mut reaper, &crossed, &two.a).await, "another's pool");
+    let crossed = usage(&json!([right])).replace("{pool}", &two.b.pool_id.0.to_string());
+    assert_eq!(told::<i32>(&mut reaper, &crossed, &two.a).await, 0, "another's pool");
+    for far in [now - 9 * 1440, now + 1500] {
+        assert_eq!(told::<i32>(&mut reaper, &with("minute", json!(far)), &two.a).await, 0, "of a clock far from here");
+    }
+    assert_eq!(told::<i32>(&mut reaper, &usage(&json!([right])), &two.a).await, 2);
+    assert_eq!(told::<i32>(&mut reaper, &usage(&json!([right])), &two.a).await, 0, "once");
+}
+
+/// A call of `record_usage` that tells this.
+fn usage(told: &Value) -> String {
+    format!("select record_usage('{{tenant}}', '{{pool}}', '{told}')")
 }
 
 #[tokio::test]

@@ -177,6 +177,7 @@ impl Desk {
             peppers: peppers.clone(),
             proxies: 1,
             token_days: 30,
+            clock: world.clock.clone(),
             limit: limit("admin"),
             credential_guesses: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })

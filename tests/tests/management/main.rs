@@ -41,4 +41,5 @@ mod step_up;
 mod tokens;
 mod traces;
 mod trials;
+mod usage;
 mod voiding;

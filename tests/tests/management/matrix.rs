@@ -192,11 +192,14 @@ async fn ask(desk: &Desk, method: &str, path: &str, actor: &Actor) -> Answered {
 
 /// The path about these things; where it names others, about some that nobody has.
 fn about(path: &str, things: &Things) -> String {
+    let thing = |name: &str| things.get(name).cloned().unwrap_or_else(|| Uuid::new_v4().to_string());
     let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-        Some(name) => things.get(name).cloned().unwrap_or_else(|| Uuid::new_v4().to_string()),
+        Some(name) => thing(name),
         None => part.to_owned(),
     };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
+    let path = path.split('/').map(part).collect::<Vec<_>>().join("/");
+    // The only read that does not answer without a question.
+    if path.ends_with("/usage") { format!("{path}?license={}", thing("license")) } else { path }
 }
 
 fn judge(name: &str, answer: &Answered, verdict: Verdict) {

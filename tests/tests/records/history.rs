@@ -55,9 +55,9 @@ async fn slept(months: u32) -> Book {
          declare kind record; month timestamptz; part text;
          begin
            for kind in select * from history.kinds() loop
-             for n in 0..13 loop
+             for n in -1..13 loop
                month := history.month_after(history.month_of(now()), n);
-               execute 'drop table history.' || history.name_of(kind.part, month);
+               execute 'drop table if exists history.' || history.name_of(kind.part, month);
              end loop;
              for n in -{months}..{last} loop
                month := history.month_after(history.month_of(now()), n);
@@ -108,14 +108,29 @@ async fn what_ended_while_no_reaper_ran_for_years_is_put_in_its_place_and_what_i
     for months in [16, 3] {
         book.run(&LONG_AGO.replace("$AT", &at(months))).await;
     }
+    // How pools were used: of two organizations, whose rows nobody else may write.
+    for months in [16, 1] {
+        let at = at(months);
+        for tenant in ["01970000-0000-7000-8000-000000000001", "01970000-0000-7000-8000-000000000002"] {
+            book.run(&format!(
+                "insert into usage_minutes values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 0, true);
+                 insert into usage_hours values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 1, 1, 1, 0)"
+            ))
+            .await;
+        }
+    }
     let grant = book.granted(0, 1, 1).await;
     book.vacate(&[(0, 2)]).await;
     let open = book.granted(1, 2, 3).await;
+    assert_eq!(book.number("select count(*) from history.usage_minutes_rest").await, 4);
     assert_eq!(book.number("select count(*) from history.sessions_rest").await, 201);
     let did = book.keep().await;
     assert!(did.contains(&"101 sessions of months without a table put in their place".into()), "{did:?}");
     assert_eq!(book.number("select count(*) from sessions where ended_at is not null").await, 101);
     assert_eq!(book.number("select count(*) from history.sessions_rest").await, 0);
+    assert_eq!(book.number("select count(*) from history.usage_minutes_rest").await, 0);
+    assert_eq!(book.number("select count(*) from usage_minutes").await, 2, "kept for 90 days");
+    assert_eq!(book.number("select count(*) from usage_hours").await, 4, "kept for three years");
     assert_eq!(book.number("select count(*) from outbox").await, 5, "what nobody published waits on");
     assert_eq!(book.end_of(grant.session).await.as_deref(), Some("expired"));
     assert_eq!(book.end_of(open.session).await, None);

@@ -14,6 +14,7 @@ mod register;
 mod seats;
 mod settings;
 mod sweep;
+mod usage;
 
 use license_core::{
     domain::{

@@ -30,7 +30,7 @@ const DATA: &str = "
       'tenant_id', m.tenant_id, 'license_id', m.license_id, 'number', lpad(m.n::text, 13, '0')))).*
     from made m, licenses l;
     insert into pools (tenant_id, pool_id, license_id, name, seats_total, changed_at, used_at)
-    select tenant_id, gen_random_uuid(), license_id, 'p' || n, 20, now() - interval '26 hours', now() - interval '6 minutes' from made;
+    select tenant_id, gen_random_uuid(), license_id, 'p' || n, 20, now() - interval '26 hours', now() - interval '26 hours' from made;
     insert into seats (tenant_id, pool_id, seat_no)
     select tenant_id, pool_id, n from pools, generate_series(0, case name when 'p1' then 4999 when 'p2' then 4999 else 19 end) n
     on conflict do nothing;
