@@ -1,5 +1,6 @@
 //! What every service shares: configuration, the bootstrap, layers, problems, extractors and log lines.
 
+pub(crate) mod accept;
 pub mod address;
 mod check;
 pub mod config;

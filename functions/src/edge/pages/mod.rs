@@ -7,7 +7,7 @@ mod markdown;
 #[cfg(test)]
 mod tests;
 
-use super::{Problem, problem::table};
+use super::{Problem, accept::MediaRanges, problem::table};
 use axum::{
     Router,
     extract::{Path, State},
@@ -163,31 +163,9 @@ fn newcomers_link(target: &str) -> Option<String> {
 
 /// True for a browser: it names HTML, and at least as gladly as JSON. What takes anything is a program.
 fn wants_html(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT);
-    let ranges: Vec<(String, f32)> = values
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .map(media_range)
-        .collect();
-    let best = |kinds: &[&str]| {
-        ranges
-            .iter()
-            .filter(|(kind, _)| kinds.contains(&kind.as_str()))
-            .map(|(_, quality)| *quality)
-            .fold(0.0, f32::max)
-    };
-    let (html, json) =
-        (best(&["text/html", "application/xhtml+xml"]), best(&["application/json", "application/problem+json"]));
-    html > 0.0 && html >= json
-}
-
-/// A media range with its quality (RFC 9110, section 12.5.1).
-fn media_range(text: &str) -> (String, f32) {
-    let mut parts = text.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    (kind, quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0)))
+    let ranges = MediaRanges::of(headers);
+    let html = ranges.named(&["text/html", "application/xhtml+xml"]);
+    html > 0 && html >= ranges.named(&["application/json", "application/problem+json"])
 }
 
 /// A whole page around `body`, which is HTML.
