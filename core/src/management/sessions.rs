@@ -149,13 +149,13 @@ impl SeatManagement {
         &self,
         caller: &Caller,
         license: LicenseId,
-        filter: SessionFilter,
+        filter: &SessionFilter,
         page: PageRequest,
     ) -> Result<Option<ListedRows<SessionView>>> {
         if !self.records.has_license(caller.tenant, license).await? {
             return Ok(None);
         }
-        let filter = SessionFilter { license: Some(license), ..filter };
+        let filter = SessionFilter { license: Some(license), ..filter.clone() };
         self.sessions(caller, &filter, page).await.map(Some)
     }
 

@@ -11,8 +11,8 @@ use uuid::Uuid;
 pub struct PageRequest {
     /// The cursor of the page before; `None` for the first page.
     pub after: Option<PageCursor>,
-    /// 1 to 100.
-    pub limit: u8,
+    /// How many rows, from 1 on.
+    pub limit: u16,
 }
 
 /// Where a page ended: the id of its last row. It gives access to nothing, since every query names its tenant too.

@@ -20,7 +20,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
 /// The longest page.
-const MAX_LIMIT: u8 = 100;
+const MAX_LIMIT: u16 = 100;
 
 /// A body that says nothing.
 #[derive(Deserialize)]

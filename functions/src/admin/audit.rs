@@ -1,8 +1,8 @@
 //! The audit log: who did what.
 
-use super::{AdminService, answer::ListOf, callers::OrganizationCaller, filters::ListFilters};
+use super::{AdminService, answer::ListOf, callers::OrganizationCaller, filters::ListFilters, lists::ListFormat};
 use crate::edge::{Problem, QueryParameters};
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use license_core::{
     domain::id::UserId,
     records::{self, ACTIONS, AuditFilter, AuditSubject},
@@ -104,8 +104,9 @@ pub(super) struct AuditQuery {
 pub(super) async fn list_audit_log(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<AuditQuery>,
-) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {
+) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let which = which(&mut filters, &query);
@@ -115,7 +116,7 @@ pub(super) async fn list_audit_log(
     {
         return Err(Problem::invalid(name, NO_ID));
     }
-    Ok(ListOf::new(service.records.audit_log(caller.tenant, &which, page).await?, AuditEntry::from))
+    format.answer(page, AuditEntry::from, |page| service.records.audit_log(caller.tenant, &which, page)).await
 }
 
 fn which(filters: &mut ListFilters, query: &AuditQuery) -> AuditFilter {

@@ -5,10 +5,14 @@ use super::{
     answer::{ListOf, PathTarget, not_found},
     callers::OrganizationCaller,
     filters::ListFilters,
+    lists::ListFormat,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use crate::refusals::read;
-use axum::{extract::State, response::IntoResponse};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, email::Email},
@@ -110,13 +114,14 @@ pub(super) struct InvitationQuery {
 pub(super) async fn list_invitations(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<InvitationQuery>,
-) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
+) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
     let which = filters.read("state", query.state.as_ref(), read::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
-    Ok(ListOf::new(service.records.invitations(caller.tenant, which, page).await?, Invitation::from))
+    format.answer(page, Invitation::from, |page| service.records.invitations(caller.tenant, which, page)).await
 }
 
 /// Read an invitation

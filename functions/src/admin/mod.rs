@@ -3,8 +3,9 @@
 //! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `check_credential.rs`: whether their
 //! credential is good, and how often they may ask · `credential.rs`: whose a credential is · `callers.rs`: who asks, as
 //! handlers take it · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals ·
-//! `filters.rs`: the parameters of lists · `pages.rs`: the document and its page · one file for each kind of thing that
-//! is managed, and for licenses a folder.
+//! `filters.rs`: the parameters of lists · `lists.rs`: a list as JSON or as CSV · `csv_lists`: the rows of many pages
+//! as CSV · `pages.rs`: the document and its page · one file for each kind of thing that is managed, and for licenses a
+//! folder.
 
 pub mod access;
 mod access_policy;
@@ -14,11 +15,13 @@ mod callers;
 mod chain;
 mod check_credential;
 pub(crate) mod credential;
+pub(crate) mod csv_lists;
 mod erasures;
 mod filters;
 pub(crate) mod gate;
 mod invitations;
 mod licenses;
+mod lists;
 mod organizations;
 mod pages;
 mod people;

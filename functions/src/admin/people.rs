@@ -6,6 +6,7 @@ use super::{
     callers::OrganizationCaller,
     filters::{ListFilters, PageQuery},
     invitations::Invitation,
+    lists::ListFormat,
     tokens::ApiToken,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
@@ -60,10 +61,10 @@ impl From<records::PersonRow> for Person {
 pub(super) async fn list_people(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<PageQuery>,
-) -> Result<axum::Json<ListOf<Person>>, Problem> {
-    let page = query.page()?;
-    Ok(ListOf::new(service.records.people(caller.tenant, page).await?, Person::from))
+) -> Result<Response, Problem> {
+    format.answer(query.page()?, Person::from, |page| service.records.people(caller.tenant, page)).await
 }
 
 /// Read a person

@@ -9,6 +9,7 @@ use super::{
         term_views::Plan,
         terms::{PutPlan, named, present, text, whole, yes_or_no},
     },
+    lists::ListFormat,
 };
 use crate::{
     edge::names,
@@ -32,10 +33,10 @@ use uuid::Uuid;
     responses((status = 200, description = "A page of plans", body = ListOf<Plan>)))]
 pub(super) async fn list_plans(
     State(service): State<AdminService>,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<PageQuery>,
-) -> Result<axum::Json<ListOf<Plan>>, Problem> {
-    let page = query.page()?;
-    Ok(ListOf::new(service.records.plans(page).await?, Plan::from))
+) -> Result<Response, Problem> {
+    format.answer(query.page()?, Plan::from, |page| service.records.plans(page)).await
 }
 
 /// Read a plan
@@ -131,10 +132,10 @@ impl From<records::ProductRow> for Product {
     responses((status = 200, description = "A page of products", body = ListOf<Product>)))]
 pub(super) async fn list_products(
     State(service): State<AdminService>,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<PageQuery>,
-) -> Result<axum::Json<ListOf<Product>>, Problem> {
-    let page = query.page()?;
-    Ok(ListOf::new(service.records.products(page).await?, Product::from))
+) -> Result<Response, Problem> {
+    format.answer(query.page()?, Product::from, |page| service.records.products(page)).await
 }
 
 /// Read a product

@@ -5,6 +5,7 @@ use super::{
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     callers::OrganizationCaller,
     filters::ListFilters,
+    lists::ListFormat,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{extract::State, response::Response};
@@ -73,13 +74,14 @@ pub(super) struct ProjectsQuery {
 pub(super) async fn list_projects(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<ProjectsQuery>,
-) -> Result<axum::Json<ListOf<Project>>, Problem> {
+) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
     let archived = filters.flag("archived", query.archived.as_ref());
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (archived, page) = filters.check((archived, page))?;
-    Ok(ListOf::new(service.records.projects(caller.tenant, archived, page).await?, Project::from))
+    format.answer(page, Project::from, |page| service.records.projects(caller.tenant, archived, page)).await
 }
 
 /// A project to make.

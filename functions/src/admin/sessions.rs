@@ -5,9 +5,10 @@ use super::{
     answer::{ListOf, PathTarget, not_found},
     callers::OrganizationCaller,
     filters::ListFilters,
+    lists::ListFormat,
 };
 use crate::edge::{JsonOrEmpty, Problem, QueryParameters};
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use license_core::{
     domain::{
         email::small,
@@ -238,10 +239,11 @@ impl SessionsQuery {
 pub(super) async fn list_sessions(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<SessionsQuery>,
-) -> Result<axum::Json<ListOf<Session>>, Problem> {
+) -> Result<Response, Problem> {
     let (filter, page) = query.read()?;
-    Ok(ListOf::new(service.seat_management.sessions(&caller, &filter, page).await?, Session::from))
+    format.answer(page, Session::from, |page| service.seat_management.sessions(&caller, &filter, page)).await
 }
 
 /// List sessions of a license
@@ -253,11 +255,13 @@ pub(super) async fn list_license_sessions(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
+    format: ListFormat,
     QueryParameters(LicenseSessionsQuery(query)): QueryParameters<LicenseSessionsQuery>,
-) -> Result<axum::Json<ListOf<Session>>, Problem> {
+) -> Result<Response, Problem> {
     let (filter, page) = query.read()?;
-    let listed = service.seat_management.sessions_of(&caller, license, filter, page).await?.ok_or_else(not_found)?;
-    Ok(ListOf::new(listed, Session::from))
+    let (seats, caller, filter) = (&service.seat_management, &caller, &filter);
+    let read = |page| async move { seats.sessions_of(caller, license, filter, page).await?.ok_or_else(not_found) };
+    format.answer(page, Session::from, read).await
 }
 
 /// Read a session

@@ -5,12 +5,16 @@ use super::{
     answer::{ListOf, PathTarget, not_found, time},
     callers::OrganizationCaller,
     filters::PageQuery,
+    lists::ListFormat,
 };
 use crate::{
     edge::names,
     edge::{FieldChecks, JsonBody, Problem, QueryParameters},
 };
-use axum::{extract::State, response::IntoResponse};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use license_core::{
     domain::{access::Scope, network::IpNetwork},
@@ -89,10 +93,10 @@ pub(super) struct CreatedApiToken {
 pub(super) async fn list_api_tokens(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<PageQuery>,
-) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
-    let page = query.page()?;
-    Ok(ListOf::new(service.records.api_tokens(caller.tenant, page).await?, ApiToken::from))
+) -> Result<Response, Problem> {
+    format.answer(query.page()?, ApiToken::from, |page| service.records.api_tokens(caller.tenant, page)).await
 }
 
 /// Read an API token

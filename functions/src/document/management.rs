@@ -2,10 +2,11 @@
 
 use crate::admin::{
     access::{AccessRule, LeastRole, rule_of},
+    csv_lists::KIND,
     step_up::is_guarded,
 };
 use utoipa::openapi::{
-    Header, Ref, RefOr, Required,
+    Content, Header, Ref, RefOr, Required, Response,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn},
     schema::{ObjectBuilder, Schema, SchemaFormat, Type},
     security::SecurityRequirement,
@@ -24,7 +25,23 @@ pub(super) fn describe(operation: &mut Operation, method: &str, path: &str) {
             for name in ["RateLimit", "RateLimit-Policy"] {
                 response.headers.insert(name.to_owned(), header(name));
             }
+            as_csv(response);
         }
+    }
+}
+
+/// A list is also answered as CSV.
+fn as_csv(response: &mut Response) {
+    let is_list = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.contains("/ListOf_"),
+        _ => false,
+    };
+    if response.content.values().any(is_list) {
+        let text = ObjectBuilder::new().schema_type(Type::String).description(Some(
+            "The same rows (RFC 4180): a line with the names of the columns, then one for each row.",
+        ));
+        response.content.insert(KIND.to_owned(), RefOr::T(Content::new(Some(text.build()))));
+        response.headers.insert("Link".to_owned(), header("Link"));
     }
 }
 

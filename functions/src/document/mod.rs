@@ -32,7 +32,8 @@ Unknown fields are refused; null counts as absent where a field may be absent. O
 * Every answer carries `X-Request-Id`: the request's own, if it is short and plain and looks like no credential, \
 else a new one. Name it when you report a fault.
 * Times are RFC 3339 in UTC. Fields that end in `_in` are whole seconds. Ids are UUIDs.
-* Lists are pages: send `next_cursor` as `cursor` for the next one.
+* Lists are pages: send `next_cursor` as `cursor` for the next one. With `Accept: text/csv` they are CSV, up to \
+50,000 rows at once; where rows are left over, `Link` says where to go on.
 * A POST of the management API with an `Idempotency-Key` is done once within 24 hours, however often it arrives. \
 `If-Match` with the `ETag` you read refuses an edit that would undo somebody else's.
 * What you may not see does not exist for you: 404.

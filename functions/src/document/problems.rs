@@ -377,6 +377,11 @@ pub(super) fn components(components: &mut Components, used: &str) {
         ),
         ("RateLimit-Policy", "The limit: so many requests (`q`) within so many seconds (`w`).", "\"admin\";q=60;w=60"),
         (
+            "Link",
+            "Of CSV that leaves rows out: where to go on, as `rel=\"next\"` (RFC 8288), relative to the request.",
+            "<?cursor=AZofwoyXcL6BEkv9sOqxCQ>; rel=\"next\"",
+        ),
+        (
             "WWW-Authenticate",
             "The credential that is asked for (RFC 9110, section 11.6.1).",
             "Bearer error=\"invalid_token\"",

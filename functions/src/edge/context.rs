@@ -1,8 +1,13 @@
 //! What is known about the request that is being answered: its id, its log span and where its problems point to.
 
 use super::config;
-use license_core::domain::id::{LicenseNumber, TenantId};
-use std::{future::Future, sync::Arc};
+use http::Extensions;
+use license_core::domain::{
+    id::{LicenseNumber, TenantId},
+    lease::LeaseTiming,
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 /// What the layers know about one request. It is there for everything that runs while the request is being answered.
@@ -13,6 +18,37 @@ pub(super) struct RequestContext {
     pub(super) problems: Arc<str>,
     /// The span of the request's log lines.
     pub(super) span: Span,
+}
+
+/// When the answer to a request must be there, at the latest: an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestDeadline(Instant);
+
+impl RequestDeadline {
+    /// So long from now on.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// That of a request; where no layer gave it one, as if it had come just now.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_else(|| Self::after(LeaseTiming::DEADLINE))
+    }
+
+    /// So much earlier.
+    pub(crate) fn earlier_by(self, time: Duration) -> Self {
+        Self(self.0 - time)
+    }
+
+    /// How much time is left.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// What `work` comes to; `None` if the time is over before. Then it is given up.
+    pub(crate) async fn wait<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.0, work).await.ok()
+    }
 }
 
 tokio::task_local! {

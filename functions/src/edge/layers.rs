@@ -2,7 +2,7 @@
 
 use super::{
     Problem, config,
-    context::RequestContext,
+    context::{RequestContext, RequestDeadline},
     extract::{MAX_BODY, read, too_large},
     pages::PageSettings,
     problem::AnsweredProblem,
@@ -132,11 +132,12 @@ async fn handle_request(State(settings): State<LayerSettings>, request: Request,
         // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the
         // queue alone, and are read once it is known that they do.
         let request = if seen.is_sweep() { Ok(request) } else { whole(request, patience).await };
-        let request = match request {
+        let mut request = match request {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         };
         started = Instant::now();
+        request.extensions_mut().insert(RequestDeadline::after(deadline));
         let late = || {
             let detail =
                 "The answer took too long and was given up. Keep what you have and try again after Retry-After.";

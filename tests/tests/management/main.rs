@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod chain;
 mod chain_cost;
+mod csv_lists;
 mod desk;
 mod document;
 mod elsewhere;

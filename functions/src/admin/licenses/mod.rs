@@ -13,6 +13,7 @@ use super::{
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     callers::OrganizationCaller,
     filters::ListFilters,
+    lists::ListFormat,
 };
 use crate::{
     edge::names,
@@ -98,8 +99,9 @@ pub(super) struct LicensesQuery {
 pub(super) async fn list_licenses(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<LicensesQuery>,
-) -> Result<axum::Json<ListOf<License>>, Problem> {
+) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
     let filter = LicenseFilter {
         status: filters.read("status", query.status.as_ref(), str::parse),
@@ -108,7 +110,7 @@ pub(super) async fn list_licenses(
     };
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (filter, page) = filters.check((filter, page))?;
-    Ok(ListOf::new(service.records.licenses(caller.tenant, &filter, page).await?, License::from))
+    format.answer(page, License::from, |page| service.records.licenses(caller.tenant, &filter, page)).await
 }
 
 /// Read a license
