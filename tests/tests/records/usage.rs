@@ -43,8 +43,8 @@ async fn used(truth: &mut PgConnection, pools: &str, own: bool) {
 /// Blocks that a whole answer costs, by minutes and by hours.
 async fn cost(book: &Book, plans: &Plans) -> [i64; 2] {
     let mut blocks = [0; 2];
+    let until: OffsetDateTime = sqlx::query_scalar("select now()").fetch_one(&mut book.truth().await).await.unwrap();
     for (at, step) in [UsageStep::Minute, UsageStep::Hour].into_iter().enumerate() {
-        let until = OffsetDateTime::now_utc();
         let from = until - Duration::minutes(step.minutes() * POINTS);
         let filter = UsageFilter { license: book.license.id, pool: None, step, from, until };
         plans.take();
