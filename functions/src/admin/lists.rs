@@ -1,8 +1,8 @@
-//! How a list is answered: a page as JSON, or the rows of many pages as CSV.
+//! How a list is answered: a page as JSON, or the rows of many pages as CSV. A series, which has no pages, likewise.
 
 use super::{
     answer::ListOf,
-    csv_lists::{self, CsvRequest, collect},
+    csv_lists::{self, CsvPages, CsvRequest, collect},
 };
 use crate::edge::{Problem, accept::MediaRanges, context::RequestDeadline};
 use axum::{
@@ -54,12 +54,27 @@ impl ListFormat {
         F: Future<Output = Result<ListedRows<R>, E>>,
         Problem: From<E>,
     {
-        let mut response = match self {
+        Ok(varying(match self {
             Self::Json => ListOf::new(read(page).await?, view).into_response(),
             Self::Csv(request) => request.response(collect(&request.limits(page), page.after, view, read).await?),
-        };
-        // One address, two answers: a cache must not give one for the other.
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
-        Ok(response)
+        }))
     }
+
+    /// The answer to a request for what has no pages: `json`, or `rows` as CSV.
+    pub(super) fn answer_whole<T: Serialize + ToSchema>(
+        self,
+        json: impl Serialize,
+        rows: impl Iterator<Item = T>,
+    ) -> Result<Response, Problem> {
+        Ok(varying(match self {
+            Self::Json => axum::Json(json).into_response(),
+            Self::Csv(request) => request.response(CsvPages::whole(rows)?),
+        }))
+    }
+}
+
+/// One address, two answers: a cache must not give one for the other.
+fn varying(mut response: Response) -> Response {
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
 }

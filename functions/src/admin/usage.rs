@@ -1,8 +1,8 @@
 //! How the seats of a license were used: a series of minutes, hours or days.
 
-use super::{AdminService, answer::not_found, callers::OrganizationCaller, filters::ListFilters};
+use super::{AdminService, answer::not_found, callers::OrganizationCaller, filters::ListFilters, lists::ListFormat};
 use crate::edge::{Problem, QueryParameters};
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use license_core::records::{UsageFilter, UsagePoint, UsageStep};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -77,6 +77,20 @@ pub(super) struct Usage {
     seat_hours: SeatHours,
 }
 
+/// A point of a series, as a row of CSV; what its columns say is said of [`Usage`].
+#[derive(Serialize, ToSchema)]
+struct UsageRow {
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    used: f64,
+    peak: i64,
+    total: i64,
+    denied: i64,
+    minutes: i64,
+    seen: i64,
+    pools: i64,
+}
+
 /// How many hours of seats.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SeatHours {
@@ -141,11 +155,19 @@ fn beginning(at: OffsetDateTime, step: UsageStep) -> OffsetDateTime {
 pub(super) async fn read_usage(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
+    format: ListFormat,
     QueryParameters(query): QueryParameters<UsageQuery>,
-) -> Result<axum::Json<Usage>, Problem> {
+) -> Result<Response, Problem> {
     let filter = query.read(service.clock.now())?;
     let points = service.records.usage(&caller, &filter).await?.ok_or_else(not_found)?;
-    Ok(axum::Json(Usage::of(filter, &points)))
+    format.answer_whole(Usage::of(filter, &points), points.iter().map(UsageRow::from))
+}
+
+impl From<&UsagePoint> for UsageRow {
+    fn from(point: &UsagePoint) -> Self {
+        let UsagePoint { at, used, peak, total, denied, minutes, seen, pools, .. } = *point;
+        Self { at, used, peak, total, denied, minutes, seen, pools }
+    }
 }
 
 impl Usage {

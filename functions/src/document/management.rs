@@ -30,17 +30,22 @@ pub(super) fn describe(operation: &mut Operation, method: &str, path: &str) {
     }
 }
 
-/// A list is also answered as CSV.
+/// A list is also answered as CSV, and so is a series, which has no next part.
 fn as_csv(response: &mut Response) {
-    let is_list = |content: &RefOr<Content>| match content {
-        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.contains("/ListOf_"),
-        _ => false,
+    let is = |name: &str| {
+        response.content.values().any(|content| match content {
+            RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.contains(name),
+            _ => false,
+        })
     };
-    if response.content.values().any(is_list) {
+    let is_list = is("/ListOf_");
+    if is_list || is("/schemas/Usage") {
         let text = ObjectBuilder::new().schema_type(Type::String).description(Some(
             "The same rows (RFC 4180): a line with the names of the columns, then one for each row.",
         ));
         response.content.insert(KIND.to_owned(), RefOr::T(Content::new(Some(text.build()))));
+    }
+    if is_list {
         response.headers.insert("Link".to_owned(), header("Link"));
     }
 }

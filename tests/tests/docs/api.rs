@@ -8,6 +8,7 @@ use super::{
     read,
 };
 use regex::Regex;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Which service serves which path.
@@ -157,6 +158,36 @@ fn the_page_names_every_operation_of_the_management_api_with_its_role_and_scope(
         ("| `DELETE /api-tokens/{api_token}`", "| `PUT /api-tokens/{api_token}`"),
     ];
     hold("docs/API.md", management, &lies);
+}
+
+/// Fields of requests and answers, and parameters, that the page does not name in code.
+fn fields(text: &str) -> Vec<String> {
+    let document: Value = serde_json::from_str(&read("openapi.json")).unwrap();
+    let mut known = BTreeSet::new();
+    for schema in document["components"]["schemas"].as_object().unwrap().values() {
+        known.extend(schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+    }
+    for operation in document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values())
+    {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        known.extend(parameters.filter(|it| it["in"] == "query").map(|it| it["name"].as_str().unwrap().to_owned()));
+    }
+    assert!(known.len() > 100, "openapi.json has fields");
+    let code = Regex::new("(?s)```.*?```|`[^`\n]*`").unwrap();
+    let word = Regex::new("[a-z][a-z_]*").unwrap();
+    let code: String = code.find_iter(text).map(|span| format!("{} ", span.as_str())).collect();
+    let named: BTreeSet<&str> = word.find_iter(&code).map(|it| it.as_str()).collect();
+    known.iter().filter(|name| !named.contains(name.as_str())).map(|name| format!("{name} is not named")).collect()
+}
+
+#[test]
+fn the_page_names_every_field_and_every_parameter() {
+    let lies = [
+        ("and `status_since` is since when it is that", "and since when it is that"),
+        ("`accepted_by` and `accepted_at` are", "they are"),
+        ("`started_after`", "`begun_after`"),
+    ];
+    hold("docs/API.md", fields, &lies);
 }
 
 /// Codes beside a status.

@@ -56,6 +56,15 @@ async fn a_series_says_what_was_held_and_refused_and_adds_up_seat_hours_across_a
         assert_eq!(series["seat_hours"], minutes["seat_hours"], "{step}");
         assert_eq!(series["pool"], "default");
     }
+    let csv =
+        desk.get(&usage(&desk, "&step=minute")).by(&desk.person("owner")).header("accept", "text/csv").text().await;
+    assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8; header=present");
+    let rows = csv.body.as_str().unwrap().lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let rows: Vec<Vec<&str>> = rows.collect();
+    assert_eq!(rows[0], ["at", "denied", "minutes", "peak", "pools", "seen", "total", "used"]);
+    assert_eq!(rows.len(), 5, "a line for each point");
+    assert_eq!(rows[3][1..], ["2", "1", "1", "1", "1", "1", "1.0"], "{rows:?}");
+    assert_eq!(minutes["at"][2], rows[3][0]);
     // A minute without a row is missing, and its neighbours are there.
     let at = minutes["at"][1].as_str().unwrap();
     let one = read(&desk, &format!("&step=minute&from={at}&to={}", minutes["at"][2].as_str().unwrap())).await;

@@ -63,6 +63,14 @@ pub(super) struct CsvPages {
     next: Option<PageCursor>,
 }
 
+impl CsvPages {
+    /// Rows that are all there already.
+    pub(super) fn whole<T: Serialize + ToSchema>(rows: impl Iterator<Item = T>) -> Result<Self, Problem> {
+        let table = CsvTable::of::<T>();
+        Ok(Self { texts: vec![HELD.hold(table.header()?), HELD.hold(table.text(rows)?)], next: None })
+    }
+}
+
 impl CsvRequest {
     /// Where an answer ends that begins with `page`: after `limit` rows if the query has one.
     pub(super) fn limits(&self, page: PageRequest) -> CsvLimits {
