@@ -33,8 +33,6 @@ create table usage_hours (
   denied     bigint not null,
   primary key (tenant_id, pool_id, at)
 ) partition by range (at);
--- Written anew once a minute.
-
 -- The same of a day, kept for ever.
 create table usage_days (
   tenant_id   uuid not null,

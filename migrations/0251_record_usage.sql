@@ -7,6 +7,7 @@ declare
   pool pools; license_number text; written int;
   -- Behind: what waited for a reaper, and for a pool's next use. Ahead: the drift of a clock.
   first_minute constant bigint := extract(epoch from now() - interval '8 days') / 60;
+  this_minute constant bigint := extract(epoch from now()) / 60;
   last_minute constant bigint := extract(epoch from now() + interval '1 day') / 60;
 begin
   if jsonb_typeof(p_told) is distinct from 'array' or jsonb_array_length(p_told) not between 1 and 100 then
@@ -32,8 +33,8 @@ begin
         as (minute bigint, count int, held int, peak int, total int, denied bigint, seen boolean)) with ordinality
       as t (minute, count, held, peak, total, denied, seen, entry)
     cross join lateral generate_series(t.minute, t.minute + t.count - 1) n
-    -- A last minute that is a day later was told by a clock that was ahead.
-    where (n > pool.counted_minute or pool.counted_minute > n + 1440) and n between first_minute and last_minute),
+    -- A last minute that has not come was told by a clock that was ahead.
+    where (n > pool.counted_minute or pool.counted_minute > this_minute + 5) and n between first_minute and last_minute),
   fresh as (
     insert into usage_minutes (tenant_id, pool_id, at, used, peak, total, denied, seen)
     select p_tenant, p_pool, at, held, peak, total, denied, seen from told
@@ -66,9 +67,10 @@ begin
     group by t.entry, t.held, t.peak, t.total, t.denied, t.seen order by min(t.minute))
   select count(*) into written from fresh;
 
-  -- Every use up to the last of these minutes is told now: no sweep need look at the pool for it again.
+  -- Every use up to the last of these minutes is told now: no sweep need look at the pool for it again. used_at may be a
+  -- minute older than the last use, which Redis may have counted a minute later, by a clock that is not this one.
   update pools p set counted_minute = latest.minute,
-    used_at = case when extract(epoch from p.used_at) < (latest.minute + 1) * 60 then null else p.used_at end
+    used_at = case when extract(epoch from p.used_at) + 180 <= (latest.minute + 1) * 60 then null else p.used_at end
   from (select max(minute + count - 1) as minute from jsonb_to_recordset(p_told) as t (minute bigint, count int)
     where minute + count - 1 <= last_minute) latest
   where p.tenant_id = p_tenant and p.pool_id = p_pool and written > 0 and latest.minute is not null;

@@ -39,7 +39,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- As of the keys of open sessions: a plan must not turn on what was counted last.
   execute format('alter table history.%I alter column tenant_id set statistics 0', part);
-  if root::text like 'usage\_%' then
+  if part like 'usage\_%' then
     execute format('alter table history.%I alter column pool_id set statistics 0', part);
   end if;
   if month is null then

@@ -20,6 +20,11 @@ pub struct MinuteUsage {
 }
 
 impl MinuteUsage {
+    /// Whether nobody held a seat, or asked for one in vain.
+    pub const fn is_idle(&self) -> bool {
+        self.held == 0 && self.peak == 0 && self.denied == 0
+    }
+
     /// The Unix minute of the last of them.
     pub const fn last(&self) -> i64 {
         self.minute + self.count as i64 - 1

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{event::SweepShare, lease::LeaseTiming, session::EndReason},
+    domain::{event::SweepShare, lease::LeaseTiming, session::EndReason, usage::MinuteUsage},
     error::{StoreName, chain},
     records::{PoolToReap, Records, SeatEnding},
     seat_store::{PoolKey, PoolRecords, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree},
@@ -21,6 +21,9 @@ use std::time::Duration;
 const CLAIMS_PER_CALL: usize = 1000;
 /// The most entries of use that PostgreSQL is told of at once.
 const MINUTES_PER_CALL: usize = 100;
+/// So many minutes in which nobody used a pool are told together: an edit has idle pools swept for a day, and one write
+/// a minute for each of them would be for nothing.
+const IDLE_MINUTES: u32 = 60;
 /// The longest time that a sweep spends on one pool. The rest is left to the next sweep.
 const POOL_TIME: Duration = Duration::from_secs(30);
 
@@ -147,7 +150,12 @@ impl SeatReaper {
                 break;
             }
         }
-        for some in minutes.unwrap_or_default().chunks(MINUTES_PER_CALL) {
+        let minutes = minutes.unwrap_or_default();
+        let idle = minutes.iter().all(MinuteUsage::is_idle);
+        if idle && minutes.iter().map(|entry| entry.count).sum::<u32>() < IDLE_MINUTES {
+            return Ok(());
+        }
+        for some in minutes.chunks(MINUTES_PER_CALL) {
             self.steps.done(Step::ReapUsage).await?;
             self.records.record_usage(pool, some).await?;
         }

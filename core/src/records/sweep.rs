@@ -115,7 +115,7 @@ const POOLS_TO_REAP: &str = "-- pools_to_reap
      order by random()";
 
 impl Records {
-    /// The pools with a held seat or a quarantine, or used within the last minutes, or changed within the life of a
+    /// The pools with a held seat or a quarantine, or used lately and not told of, or changed within the life of a
     /// copy nobody holds a seat of (24 h: Redis may not have heard of the change), and whether events wait. One
     /// statement, and one more for each 10,000 pools. An open session is always its holder's, so a pool that has one
     /// has a held seat. As [`super::DatabaseRole::Reaper`].

@@ -5,12 +5,15 @@
 local MOST_ENTRIES = 240
 -- An entry for a time in which no script counted is no longer than a week.
 local MOST_QUIET_MINUTES = 10080
+-- Where a lease has been over for so long, ms, no sweep has looked: when its holder left is not known to the minute.
+local UNWATCHED = 120000
 -- So much may a clock be ahead and be waited for: it counts on in the minute that it was in. What was counted further
 -- ahead belongs to no time and is forgotten.
 local MINUTES_AHEAD = 5
 
 -- Begins the present minute if another one is counted, to be called before the number of held seats or of refusals
--- changes. No script has changed them in the minutes between: they were used as the one before them ended.
+-- changes. No script has changed them in the minutes between: they were used as the one before them ended. They are
+-- not seen if somebody's lease ended in them and nobody swept.
 local function begin_minute()
   local this_minute, minute = math.floor(redis_time / 60000), tonumber(copy.minute or 0)
   if this_minute == minute or (this_minute < minute and minute - this_minute <= MINUTES_AHEAD) then return end
@@ -25,7 +28,8 @@ local function begin_minute()
     end
     close(minute, 1, copy.peak, copy.denied, copy.minute_seen)
     local quiet = math.min(this_minute - minute - 1, MOST_QUIET_MINUTES)
-    if quiet > 0 then close(this_minute - quiet, quiet, held, 0, 1) end
+    local is_watched = redis.call('ZCOUNT', lease_key, '(0', decimal(reap_now - UNWATCHED)) == 0
+    if quiet > 0 then close(this_minute - quiet, quiet, held, 0, is_watched and 1 or 0) end
     redis.call('HSET', settings_key, 'minutes',
       table.concat(entries, ' ', math.max(1, #entries - MOST_ENTRIES + 1)))
     seen = 1

@@ -55,14 +55,20 @@ for index = 1, #ended, 2 do
 end
 save_counters()
 -- Told when both clocks say that they are over, and again until PostgreSQL has written them down: a sweep may die before
--- it does. A last minute that is a day later was told by a clock that was ahead.
-local MINUTES_OF_DAY = 1440
+-- it does. A last minute that has not come was told by a clock that was ahead, and forgets none.
 local untold, minutes, this_minute = {}, {}, math.floor(redis_time / 60000)
+if told_minute - this_minute > MINUTES_AHEAD then told_minute = 0 end
 local recorded = redis.call('HGET', settings_key, 'minutes') or ''
 for entry in recorded:gmatch('%S+') do
-  local first, count = entry:match('^(%d+):(%d+)')
+  local first, count, counts = entry:match('^(%d+):(%d+)(:.*:)%d$')
   local last = tonumber(first) + tonumber(count) - 1
-  if (last > told_minute or told_minute - last > MINUTES_OF_DAY) and last - this_minute <= MINUTES_AHEAD then
+  if last - this_minute > MINUTES_AHEAD then
+    -- Of a quiet time that a clock made longer, what is over stays. It is not seen, since some of it may have been counted
+    -- as a later time.
+    last = this_minute - 2
+    entry = table.concat({first, ':', decimal(last - tonumber(first) + 1), counts, '0'})
+  end
+  if last >= tonumber(first) and last > told_minute then
     untold[#untold + 1] = entry
     if (last + 1) * 60000 <= reap_now then
       for number in entry:gmatch('%d+') do append(minutes, tonumber(number)) end

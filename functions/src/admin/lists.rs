@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ListFormat {
         let ranges = MediaRanges::of(&parts.headers);
         let csv = ranges.quality(csv_lists::KIND, csv_lists::PARAMETERS);
         // Who does not care is answered as ever.
-        if csv <= ranges.quality("application/json", &[]) {
+        if csv <= ranges.quality("application/json", &[("charset", "utf-8")]) {
             return Ok(Self::Json);
         }
         let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());

@@ -5,12 +5,15 @@ use crate::edge::{Problem, QueryParameters};
 use axum::{extract::State, response::Response};
 use license_core::records::{UsageFilter, UsagePoint, UsageStep};
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use std::ops::RangeInclusive;
+use time::{Duration, OffsetDateTime, UtcOffset};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// The longest series.
 const MOST_POINTS: i64 = 1500;
+/// The years that are asked for: a time of another one, and a hundred days before it, may be none that can be written.
+const YEARS: RangeInclusive<i32> = 1970..=9998;
 
 /// Which series.
 #[derive(Deserialize, IntoParams)]
@@ -29,7 +32,7 @@ pub(super) struct UsageQuery {
     /// before its end, unless said.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
-    /// It ends before this time; now, unless said. At most 1,500 points.
+    /// It ends with the point that this time is in, or that ends then; now, unless said. At most 1,500 points.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
 }
@@ -51,7 +54,7 @@ pub(super) struct Usage {
     /// When the first point could begin.
     #[serde(with = "time::serde::rfc3339")]
     from: OffsetDateTime,
-    /// Before which the last could begin.
+    /// When the last one could end.
     #[serde(with = "time::serde::rfc3339")]
     to: OffsetDateTime,
     /// When each point begins.
@@ -122,12 +125,15 @@ impl UsageQuery {
         });
         let step = step.unwrap_or(UsageStep::Hour);
         let pool = filters.read("pool", self.pool.as_ref(), str::parse);
-        let until = filters.time("to", self.to.as_ref()).unwrap_or(now);
-        let usual = until.checked_sub(Duration::minutes(step.minutes()) * 100).unwrap_or(until);
-        let from = beginning(filters.time("from", self.from.as_ref()).unwrap_or(usual), step);
+        let length = Duration::minutes(step.minutes());
+        let until = time_of(&mut filters, "to", self.to.as_ref()).unwrap_or(now);
+        // Up to the end of the point that it is in, so that a series that is asked for in parts has no point twice.
+        let until = beginning(until + length - Duration::NANOSECOND, step);
+        let from = time_of(&mut filters, "from", self.from.as_ref()).unwrap_or(until - length * 100);
+        let from = beginning(from, step);
         if from >= until {
             filters.wrong("to", "must be later than from");
-        } else if (until - from).whole_minutes() > MOST_POINTS * step.minutes() {
+        } else if until - from > length * (MOST_POINTS as i32) {
             filters.wrong(
                 "from",
                 format!("a series has at most {MOST_POINTS} points: ask for a longer step, or in parts"),
@@ -137,6 +143,16 @@ impl UsageQuery {
             .check(license)?
             .map_or_else(|| Err(not_found()), |license| Ok(UsageFilter { license, pool, step, from, until }))
     }
+}
+
+/// A time that is asked for, if it is one that a series may have.
+fn time_of(filters: &mut ListFilters, name: &str, value: Option<&String>) -> Option<OffsetDateTime> {
+    let time = filters.time(name, value)?;
+    let is_known = YEARS.contains(&time.to_offset(UtcOffset::UTC).year());
+    if !is_known {
+        filters.wrong(name, "must be a time of the years from 1970 to 9998");
+    }
+    is_known.then_some(time)
 }
 
 /// When the point begins that a time is in.

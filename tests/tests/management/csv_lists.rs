@@ -313,6 +313,7 @@ async fn csv_is_answered_to_who_wants_it_more_than_json() {
         ("text/csv;q=0.5, */*", false),
         ("text/csv;q=0", false),
         ("text/csv;header=absent", false),
+        ("application/json; charset=utf-8, text/*;q=0.5", false),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
         ("image/png", false),
         ("", false),

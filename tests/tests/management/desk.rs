@@ -31,7 +31,10 @@ use license_tests::{
     world::{License, Shape, register as found},
 };
 use serde_json::{Value, json};
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tower::ServiceExt;
 use uuid::Uuid;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
@@ -196,7 +199,9 @@ impl Desk {
         .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: protocol.clone() }))
         .merge(release::router((&protocol).into()));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
-        let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
+        // No test here judges the deadline, and a busy machine takes longer for a thousand rows.
+        let layers = LayerSettings::new(&LayersConfig::default(), &logging).with_deadline(Duration::from_secs(30));
+        let app = app(Service { router, checks: Vec::new() }, &layers);
         Self { world, app, _issuer: issuer }
     }
 

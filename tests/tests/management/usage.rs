@@ -13,6 +13,10 @@ fn usage(desk: &Desk, more: &str) -> String {
     desk.at(&format!("/usage?license={}{more}", desk.world.license.id))
 }
 
+fn at_of(series: &Value, point: usize) -> &str {
+    series["at"][point].as_str().unwrap()
+}
+
 async fn read(desk: &Desk, more: &str) -> Value {
     desk.get(&usage(desk, more)).by(&desk.person("owner")).send().await.ok(200)
 }
@@ -65,9 +69,14 @@ async fn a_series_says_what_was_held_and_refused_and_adds_up_seat_hours_across_a
     assert_eq!(rows.len(), 5, "a line for each point");
     assert_eq!(rows[3][1..], ["2", "1", "1", "1", "1", "1", "1.0"], "{rows:?}");
     assert_eq!(minutes["at"][2], rows[3][0]);
+    // In parts, no point is there twice: each ends with the point that its end is in.
+    let day = &at_of(&minutes, 0)[..10];
+    let part = read(&desk, &format!("&step=hour&from={day}T01:10:00Z&to={day}T02:10:00Z")).await;
+    let times = (format!("{day}T01:00:00Z"), format!("{day}T03:00:00Z"));
+    assert_eq!((&part["from"], &part["to"]), (&json!(times.0), &json!(times.1)));
     // A minute without a row is missing, and its neighbours are there.
-    let at = minutes["at"][1].as_str().unwrap();
-    let one = read(&desk, &format!("&step=minute&from={at}&to={}", minutes["at"][2].as_str().unwrap())).await;
+    let at = at_of(&minutes, 1);
+    let one = read(&desk, &format!("&step=minute&from={at}&to={}", at_of(&minutes, 2))).await;
     assert_eq!((&one["at"], &one["used"]), (&json!([at]), &json!([1.0])));
 }
 
@@ -81,6 +90,10 @@ async fn what_is_wrong_with_a_question_is_named_and_another_organization_has_no_
         ("&pool=No%20Pool", "pool"),
         ("&step=minute&from=2026-01-01T00:00:00Z&to=2026-01-03T00:00:00Z", "from"),
         ("&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
+        ("&step=minute&from=2026-01-01T00:00:00Z&to=2026-01-02T01:00:30Z", "from"),
+        ("&to=0000-01-01T00:30:00Z", "to"),
+        ("&from=0000-01-01T00:30:00Z", "from"),
+        ("&to=9999-12-31T23:30:00Z", "to"),
     ] {
         let answer = desk.get(&usage(&desk, more)).by(&owner).send().await;
         let named: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();

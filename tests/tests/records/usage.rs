@@ -43,7 +43,8 @@ async fn used(truth: &mut PgConnection, pools: &str, own: bool) {
 /// Blocks that a whole answer costs, by minutes and by hours.
 async fn cost(book: &Book, plans: &Plans) -> [i64; 2] {
     let mut blocks = [0; 2];
-    let until: OffsetDateTime = sqlx::query_scalar("select now()").fetch_one(&mut book.truth().await).await.unwrap();
+    let last = "select max(at) + interval '1 minute' from usage_minutes join pools using (tenant_id, pool_id)";
+    let until: OffsetDateTime = sqlx::query_scalar(last).fetch_one(&mut book.truth().await).await.unwrap();
     for (at, step) in [UsageStep::Minute, UsageStep::Hour].into_iter().enumerate() {
         let from = until - Duration::minutes(step.minutes() * POINTS);
         let filter = UsageFilter { license: book.license.id, pool: None, step, from, until };
@@ -79,6 +80,11 @@ async fn a_series_reads_its_own_points_and_none_of_other_pools() {
         size("usage_minutes").await / (rows * MINUTES),
         size("usage_hours").await / (rows * HOURS),
     );
+    let counted = "select count(*) from pg_partition_tree('$TABLE') t join pg_attribute a on a.attrelid = t.relid
+      where t.isleaf and a.attname in ('tenant_id', 'pool_id') and a.attstattarget is distinct from 0";
+    for table in ["usage_minutes", "usage_hours"] {
+        assert_eq!(book.number(&counted.replace("$TABLE", table)).await, 0, "no plan turns on what was counted last");
+    }
     for (at, alone) in costs[0].into_iter().enumerate() {
         assert!(alone <= BLOCKS, "{costs:?}");
         for later in &costs[1..] {

@@ -84,7 +84,9 @@ impl CsvRequest {
         let mut response = Body::new(HeldBody::new(pages.texts)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        let file = format!("attachment; filename=\"{}.csv\"", self.name);
+        // Whoever saves it sees by its name that it is not the whole.
+        let part = if pages.next.is_some() { ".part" } else { "" };
+        let file = format!("attachment; filename=\"{}{part}.csv\"", self.name);
         let next = pages.next.map(|cursor| self.link(cursor));
         for (name, text) in [(header::CONTENT_DISPOSITION, Some(file)), (header::LINK, next)] {
             // Both are plain ASCII: the last word of a path of ours, and an encoded query.

@@ -10,7 +10,10 @@ use utoipa::ToSchema;
 
 /// What a text must not begin with, because spreadsheets take it for a formula (OWASP, *CSV Injection*). Some also take
 /// the full-width forms for it.
-const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What a spreadsheet may drop before a formula, or take for the end of a cell: in countries with a decimal comma the
+/// semicolon is what it separates cells by, and quotes do not help there, since a cell of ours does not begin with them.
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
 
 /// How rows of one type are written.
 pub(super) struct CsvTable(Vec<Column>);
@@ -52,11 +55,39 @@ fn cell(value: Option<&Value>) -> Cow<'_, str> {
     match value {
         None | Some(Value::Null) => "".into(),
         Some(Value::String(text)) => defused(text),
-        Some(value) => value.to_string().into(),
+        Some(value) => escaped(value.to_string()).into(),
     }
 }
 
-/// The text with an apostrophe before it if a spreadsheet would compute it.
+/// The text with an apostrophe before all of it that a spreadsheet would compute.
 fn defused(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULAS) { format!("'{text}").into() } else { text.into() }
+    let harmless = !text.contains(SEPARATORS) && !text.starts_with(FORMULAS);
+    if harmless {
+        return text.into();
+    }
+    let (mut defused, mut before) = (String::new(), None);
+    for character in text.chars() {
+        let begins = before.is_none_or(|before| SEPARATORS.contains(&before));
+        let ends_nothing = before.is_none() && character != ';' && SEPARATORS.contains(&character);
+        if ends_nothing || (begins && FORMULAS.contains(&character)) {
+            defused.push('\'');
+        }
+        defused.push(character);
+        before = Some(character);
+    }
+    defused.into()
+}
+
+/// The same for JSON, where the character is written by its number instead: it is the same JSON. A semicolon is always
+/// within a text there, and the other separators are written by their numbers already.
+fn escaped(json: String) -> String {
+    if !json.contains(';') {
+        return json;
+    }
+    let before = std::iter::once(' ').chain(json.chars());
+    let characters = before.zip(json.chars()).map(|(before, character)| {
+        let computed = before == ';' && FORMULAS.contains(&character);
+        if computed { format!("\\u{:04x}", u32::from(character)) } else { character.to_string() }
+    });
+    characters.collect()
 }

@@ -97,8 +97,17 @@ fn a_text_that_a_spreadsheet_would_compute_is_text_and_a_number_stays_one() {
         assert_eq!(written(&[number]), format!("1,-1.5,,,[],'{start},{{}}\r\n"), "{start:?}");
     }
     for start in ["\t", "\r", "\n"] {
-        assert!(written(&[thing(&format!("{start}=1"))]).contains(&format!("'{start}=1")), "{start:?}");
+        assert!(written(&[thing(&format!("{start}=1"))]).contains(&format!("'{start}'=1")), "{start:?}");
     }
+    // A spreadsheet may end a cell here, whatever is quoted.
+    for end in [";", "\t", "\r", "\n"] {
+        assert!(written(&[thing(&format!("a{end}=1{end}b"))]).contains(&format!("a{end}'=1{end}b")), "{end:?}");
+        assert!(written(&[thing(&format!("a{end}b=1"))]).contains(&format!("a{end}b=1")), "{end:?}");
+    }
+    let number = Thing { any: json!([";=1;-2", -3]), ..thing("") };
+    let read: Value = serde_json::from_str(r#"[";\u003d1;\u002d2",-3]"#).unwrap();
+    assert_eq!(read, json!([";=1;-2", -3]), "it is the same JSON");
+    assert!(written(&[number]).contains(r#"["";\u003d1;\u002d2"",-3]"#));
     let formula = "=cmd|' /C calc'!A0,\"x\"";
     assert_eq!(written(&[thing(formula)]), "1,,,,[],\"'=cmd|' /C calc'!A0,\"\"x\"\"\",{}\r\n");
 }
@@ -231,8 +240,9 @@ async fn the_link_repeats_the_query_with_the_place_to_go_on() {
     let header = |name: &str| response.headers()[name].to_str().unwrap();
     assert_eq!(header("link"), "<?user=a%2Bb%40c&limit=2&cursor=AAAAAAAAAAAAAAAAAAAAAw>; rel=\"next\"");
     assert_eq!(header("content-type"), "text/csv; charset=utf-8; header=present");
-    assert_eq!(header("content-disposition"), "attachment; filename=\"sessions.csv\"");
+    assert_eq!(header("content-disposition"), "attachment; filename=\"sessions.part.csv\"");
     let last = answer(3).await;
+    assert_eq!(last.headers()["content-disposition"], "attachment; filename=\"sessions.csv\"");
     assert!(!last.headers().contains_key("link"), "nothing is left over");
     let size = http_body::Body::size_hint(last.body()).exact();
     let body = last.into_body().collect().await.unwrap().to_bytes();
