@@ -122,8 +122,7 @@ class SeatThread:
                     # heartbeat.
                     if not self._opened_without_reply:
                         self._open_error = error
-                if self._open_error is not None:
-                    seat_flows.give_up(self.core)
+                        self.core.close()
             finally:
                 self._opened.set()
             self._keep()
