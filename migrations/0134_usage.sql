@@ -10,7 +10,8 @@ create table usage_minutes (
   total     int not null check (total >= 0),
   -- Acquires that were refused because the pool was full, repetitions included.
   denied    bigint not null check (denied >= 0),
-  -- False: the copy in Redis was made within this minute, so that some of it was not counted.
+  -- False: the copy in Redis was made within this minute, so that some of it was not counted, or nobody swept while a
+  -- lease ended, so that it is not known when the holder left.
   seen      boolean not null,
   primary key (tenant_id, pool_id, at)
 ) partition by range (at);
