@@ -24,7 +24,10 @@ create table pools (
   changed_at  timestamptz,
   -- The last Unix minute whose use was told (record_usage).
   counted_minute bigint not null default 0,
-  -- When a seat was last given back, to within a minute: its use is still to be told.
+  -- Since when the copy has counted wants without a gap, as it was told last, Unix milliseconds (record_wants).
+  wants_since bigint not null default 0,
+  -- When a seat was last given back, to within a minute: its use is still to be told. An hour ahead where somebody wants
+  -- a seat.
   used_at     timestamptz,
   -- No seat is granted before: the records were restored (after_restore).
   opens_at    timestamptz,
@@ -49,6 +52,6 @@ alter table pools
 select protect('pools');
 
 grant select on pools to admin;
-grant select (tenant_id, pool_id, license_id, name, epoch, changed_at, used_at, grace_told, counted_minute) on pools
-  to reaper;
+grant select (tenant_id, pool_id, license_id, name, epoch, changed_at, used_at, grace_told, counted_minute, wants_since)
+  on pools to reaper;
 create policy reaper_reads on pools for select to reaper using (true);

@@ -10,6 +10,8 @@ create table usage_minutes (
   total     int not null check (total >= 0),
   -- Acquires that were refused because the pool was full, repetitions included.
   denied    bigint not null check (denied >= 0),
+  -- How many of them were the first of their want (0135_denials.sql).
+  refused   bigint not null check (refused >= 0),
   -- False: the copy in Redis was made within this minute, so that some of it was not counted, or nobody swept while a
   -- lease ended, so that it is not known when the holder left.
   seen      boolean not null,
@@ -31,7 +33,8 @@ create table usage_hours (
   peak        int not null,
   -- The most seats that the pool had.
   total       int not null,
-  denied     bigint not null,
+  denied      bigint not null,
+  refused     bigint not null,
   primary key (tenant_id, pool_id, at)
 ) partition by range (at);
 -- The same of a day, kept for ever.
@@ -45,7 +48,8 @@ create table usage_days (
   total_sum   bigint not null,
   peak        int not null,
   total       int not null,
-  denied     bigint not null,
+  denied      bigint not null,
+  refused     bigint not null,
   primary key (tenant_id, pool_id, at)
 );
 alter table usage_days alter column tenant_id set statistics 0, alter column pool_id set statistics 0;

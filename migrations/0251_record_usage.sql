@@ -14,9 +14,9 @@ begin
     raise exception 'the use of a pool is told as 1 to 100 entries' using errcode = '22023';
   end if;
   if exists (select from jsonb_to_recordset(p_told)
-      as t (minute bigint, count int, held int, peak int, total int, denied bigint, seen boolean)
+      as t (minute bigint, count int, held int, peak int, total int, denied bigint, refused bigint, seen boolean)
     where (minute >= 0 and count between 1 and 10080 and held between 0 and peak and peak <= 1000000
-      and total between 0 and 1000000 and denied >= 0 and seen is not null) is not true) then
+      and total between 0 and 1000000 and refused between 0 and denied and seen is not null) is not true) then
     raise exception 'no pool is used like this: %', p_told using errcode = '22023';
   end if;
   perform set_config('app.tenant_id', p_tenant::text, true);
@@ -28,43 +28,48 @@ begin
   where l.tenant_id = p_tenant and l.license_id = pool.license_id;
 
   with told as (
-    select entry, n as minute, to_timestamp(n * 60) as at, held, peak, total, denied, seen
+    select entry, n as minute, to_timestamp(n * 60) as at, held, peak, total, denied, refused, seen
     from rows from (jsonb_to_recordset(p_told)
-        as (minute bigint, count int, held int, peak int, total int, denied bigint, seen boolean)) with ordinality
-      as t (minute, count, held, peak, total, denied, seen, entry)
+        as (minute bigint, count int, held int, peak int, total int, denied bigint, refused bigint, seen boolean))
+      with ordinality as t (minute, count, held, peak, total, denied, refused, seen, entry)
     cross join lateral generate_series(t.minute, t.minute + t.count - 1) n
     -- A last minute that has not come was told by a clock that was ahead.
     where (n > pool.counted_minute or pool.counted_minute > this_minute + 5) and n between first_minute and last_minute),
   fresh as (
-    insert into usage_minutes (tenant_id, pool_id, at, used, peak, total, denied, seen)
-    select p_tenant, p_pool, at, held, peak, total, denied, seen from told
+    insert into usage_minutes (tenant_id, pool_id, at, used, peak, total, denied, refused, seen)
+    select p_tenant, p_pool, at, held, peak, total, denied, refused, seen from told
     on conflict do nothing returning *),
   in_hours as (
-    insert into usage_hours as u (tenant_id, pool_id, at, minutes, seen, used_sum, total_sum, peak, total, denied)
+    insert into usage_hours as u (tenant_id, pool_id, at, minutes, seen, used_sum, total_sum, peak, total, denied,
+      refused)
     select p_tenant, p_pool, date_trunc('hour', at, 'UTC'), count(*), count(*) filter (where seen), sum(used), sum(total),
-      max(peak), max(total), sum(denied)
+      max(peak), max(total), sum(denied), sum(refused)
     from fresh group by 3
     on conflict (tenant_id, pool_id, at) do update set minutes = u.minutes + excluded.minutes,
       seen = u.seen + excluded.seen, used_sum = u.used_sum + excluded.used_sum,
       total_sum = u.total_sum + excluded.total_sum, peak = greatest(u.peak, excluded.peak),
-      total = greatest(u.total, excluded.total), denied = u.denied + excluded.denied),
+      total = greatest(u.total, excluded.total), denied = u.denied + excluded.denied,
+      refused = u.refused + excluded.refused),
   in_days as (
-    insert into usage_days as u (tenant_id, pool_id, at, minutes, seen, used_sum, total_sum, peak, total, denied)
+    insert into usage_days as u (tenant_id, pool_id, at, minutes, seen, used_sum, total_sum, peak, total, denied,
+      refused)
     select p_tenant, p_pool, date_trunc('day', at, 'UTC'), count(*), count(*) filter (where seen), sum(used), sum(total),
-      max(peak), max(total), sum(denied)
+      max(peak), max(total), sum(denied), sum(refused)
     from fresh group by 3
     on conflict (tenant_id, pool_id, at) do update set minutes = u.minutes + excluded.minutes,
       seen = u.seen + excluded.seen, used_sum = u.used_sum + excluded.used_sum,
       total_sum = u.total_sum + excluded.total_sum, peak = greatest(u.peak, excluded.peak),
-      total = greatest(u.total, excluded.total), denied = u.denied + excluded.denied),
+      total = greatest(u.total, excluded.total), denied = u.denied + excluded.denied,
+      refused = u.refused + excluded.refused),
   events as (
     insert into outbox (tenant_id, kind, payload)
     select p_tenant, 'usage', jsonb_build_object(
       'license', license_number, 'pool_id', p_pool, 'pool', pool.name, 'minute', min(t.minute), 'minutes', count(*),
-      'held', t.held, 'peak', t.peak, 'total', t.total, 'denied', t.denied, 'seen', t.seen)
+      'held', t.held, 'peak', t.peak, 'total', t.total, 'denied', t.denied, 'refused', t.refused,
+      'seen', t.seen)
     from told t join fresh f on f.at = t.at
     where t.held > 0 or t.peak > 0 or t.denied > 0
-    group by t.entry, t.held, t.peak, t.total, t.denied, t.seen order by min(t.minute))
+    group by t.entry, t.held, t.peak, t.total, t.denied, t.refused, t.seen order by min(t.minute))
   select count(*) into written from fresh;
 
   -- Every use up to the last of these minutes is told now: no sweep need look at the pool for it again. used_at may be a

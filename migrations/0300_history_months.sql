@@ -6,9 +6,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   values ('sessions', 'history.sessions'::regclass, 'sessions', 'ended_at', 'session_id'),
          ('events', 'history.events'::regclass, 'events', 'published_at', 'id'),
          -- Nobody keeps these longer, so their rows are not copied, and need no id of their own. Rows may be as old as
-         -- record_usage takes them, which is less than a month.
+         -- record_usage and record_wants take them, which is less than a month.
          ('usage_minutes', 'public.usage_minutes'::regclass, 'usage_minutes', 'at', 'pool_id'),
-         ('usage_hours', 'public.usage_hours'::regclass, 'usage_hours', 'at', 'pool_id')
+         ('usage_hours', 'public.usage_hours'::regclass, 'usage_hours', 'at', 'pool_id'),
+         ('denials', 'public.denials'::regclass, 'denials', 'at', 'denial_id')
 $$;
 revoke execute on function history.kinds from public;
 
@@ -39,7 +40,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- As of the keys of open sessions: a plan must not turn on what was counted last.
   execute format('alter table history.%I alter column tenant_id set statistics 0', part);
-  if part like 'usage\_%' then
+  if part like any (array['usage\_%', 'denials\_%']) then
     execute format('alter table history.%I alter column pool_id set statistics 0', part);
   end if;
   if month is null then
@@ -79,6 +80,6 @@ begin
     execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
     call history.attach(kind.root, kind.part || '_rest', null);
     perform history.make_months(kind.part, kind.root,
-      case when kind.part like 'usage\_%' then history.month_after(history.month_of(now()), -1) else now() end);
+      case when kind.part like 'usage\_%' or kind.part = 'denials' then history.month_after(history.month_of(now()), -1) else now() end);
   end loop;
 end $$;

@@ -65,6 +65,16 @@ pub(crate) fn lists() -> Vec<List> {
         let rows = format!("sessions where end_reason = '{reason}'");
         list("/sessions", format!("state=ended&reason={reason}"), "session_id", rows);
     }
+    list("/denials", String::new(), "denial_id", "denials".into());
+    for (filter, column, value) in
+        [("license", "license_id", license.as_str()), ("machine", "hw", MACHINE), ("user", "person", PERSON)]
+    {
+        let query = format!("{filter}={value}");
+        list("/denials", query, "denial_id", format!("denials where {column} = '{value}'"));
+    }
+    let at = (Clock::system().now() - Duration::days(40)).replace_time(Time::MIDNIGHT).format(&Rfc3339).unwrap();
+    list("/denials", format!("from={at}"), "denial_id", format!("denials where at >= '{at}'"));
+    list("/denials", format!("to={at}"), "denial_id", format!("denials where at < '{at}'"));
     list("/licenses", String::new(), "license_id", "licenses".into());
     for (filter, value) in [("status", "suspended"), ("tier", "pro"), ("product", "viewer")] {
         let rows = format!("licenses where {filter} = '{value}'");

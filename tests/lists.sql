@@ -87,3 +87,14 @@ begin
   execute format(rows, 'sessions_open', 'ended_at is null');
 end $$;
 drop table session;
+
+-- 100,000 denials of the last 90 days.
+insert into denials (tenant_id, denial_id, license_id, pool_id, pool, number, product, at, hw, label, person, last_at, tries, ended_at)
+select current_setting('app.tenant_id')::uuid,
+  (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+  ('01970000-aaaa-7000-8000-' || lpad(to_hex(case n % 25 when 0 then 77 else r % 10000 end), 12, '0'))::uuid,
+  ('01970000-dddd-7000-8000-' || lpad(to_hex(r % 10000), 12, '0'))::uuid, 'default', upper(lpad(to_hex(r % 10000), 13, '0')), 'coditect',
+  at, case n % 25 when 1 then repeat('T', 42) || 'Q' else lpad((r % 50000)::text, 43, 'h') end, 'host-' || r % 50000,
+  case n % 25 when 2 then 'bob@example.com' else r % 20000 || '@example.com' end, at, 3, at
+from (select n, abs(hashint8(n)::bigint) as r, date_trunc('milliseconds', now() - n * interval '77 seconds') as at
+      from generate_series(0, 99999) n) d;

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match license_functions::document::document().to_pretty_json() {
+    match license_functions::document::document_text() {
         Ok(document) => {
-            println!("{document}");
+            print!("{document}");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -15,7 +15,7 @@ pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// The variables that are taken over from the environment if they are set. All others are not, because the address of
 /// another database, for example, may be set there for other programs.
-const HONOURED: [&str; 27] = [
+const HONOURED: [&str; 28] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -37,6 +37,7 @@ const HONOURED: [&str; 27] = [
     "RATE_UNKNOWN_KEYS",
     "RATE_CREDENTIALS",
     "RATE_ADMIN",
+    "RATE_PEOPLE",
     "SECURITY_CONTACT",
     "SECURITY_POLICY",
     "STAFF_ALLOWED_NETWORKS",

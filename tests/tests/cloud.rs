@@ -67,6 +67,7 @@ fn values(ca: &str) -> BTreeMap<&'static str, String> {
         ("RATE_REGISTER", "5"),
         ("RATE_CREDENTIALS", "10"),
         ("RATE_ADMIN", "60"),
+        ("RATE_PEOPLE", "300/120"),
         ("IDENTITY_ISSUER", "https://securetoken.google.com/one"),
         ("IDENTITY_AUDIENCE", "one"),
         ("IDENTITY_JWKS_URL", "https://id.example.com/keys"),

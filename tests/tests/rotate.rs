@@ -34,7 +34,12 @@ impl Site {
     }
 
     fn start(&self) -> Local {
-        let variables = [("TOKEN_ISSUER", ISSUER), ("REAPER_PERIOD_SECONDS", "3600"), ("RATE_ADMIN", "off")];
+        let variables = [
+            ("TOKEN_ISSUER", ISSUER),
+            ("REAPER_PERIOD_SECONDS", "3600"),
+            ("RATE_ADMIN", "off"),
+            ("RATE_PEOPLE", "off"),
+        ];
         Local::start_in(&binary("license-local"), self.dir.path(), &variables)
     }
 

@@ -1,6 +1,10 @@
 //! Who asks for a seat.
 
-use super::id::{Attempt, ClientPart, Holder, Hw, LicenseNumber};
+use super::{
+    email,
+    id::{Attempt, ClientPart, Holder, Hw, LicenseNumber},
+    name,
+};
 
 /// The process start that asks for a seat, and the machine it runs on. It is made once, from the request; Redis and
 /// PostgreSQL borrow it.
@@ -40,5 +44,21 @@ impl Claimant {
             client: serde_json::json!({}),
             product: None,
         }
+    }
+
+    /// The address that the client says its user has, in the form in which addresses are compared.
+    pub fn person(&self) -> Option<String> {
+        self.compared("user", email::comparison_key)
+    }
+
+    /// The project that the client names, in the form in which names of projects are compared.
+    pub fn project(&self) -> Option<String> {
+        self.compared("project", name::fold)
+    }
+
+    /// A fact that the client said, in the form in which it is compared; `None` if nothing is left of it.
+    fn compared(&self, fact: &str, form: impl Fn(&str) -> String) -> Option<String> {
+        let text = self.client.get(fact).and_then(serde_json::Value::as_str).map(form);
+        text.filter(|text| !text.is_empty())
     }
 }

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod claimant;
 pub mod credential;
+pub mod demand;
 pub mod email;
 pub mod event;
 pub mod handle;
@@ -25,5 +26,6 @@ pub mod terms;
 pub mod token;
 pub mod trial;
 pub mod usage;
+pub mod want;
 
 mod base32;

@@ -15,6 +15,8 @@ pub struct MinuteUsage {
     pub total: u32,
     /// How many acquires were refused in each because the pool was full, repetitions included.
     pub denied: u64,
+    /// How many of them were the first of their want ([`super::want`]).
+    pub refused: u64,
     /// False if the copy in Redis was made within the minute, so that a part of it was not counted, or if nobody swept
     /// while a lease ended, so that it is not known when the holder left.
     pub seen: bool,

@@ -13,7 +13,7 @@ use crate::{
     domain::{event::SweepShare, lease::LeaseTiming, session::EndReason, usage::MinuteUsage},
     error::{StoreName, chain},
     records::{PoolToReap, Records, SeatEnding},
-    seat_store::{PoolKey, PoolRecords, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree},
+    seat_store::{PoolKey, PoolRecords, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree, ToldWants},
 };
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ impl SeatReaper {
     async fn reap(&self, pool: &PoolToReap, report: &mut SweepReport) -> Result<()> {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
-        let mut minutes = None;
+        let (mut minutes, mut told) = (None, ToldWants::default());
         // Counted first, so that REAP can write the result down. A holder that this sweep ends is counted in either
         // case.
         let records = PoolRecords {
@@ -128,7 +128,7 @@ impl SeatReaper {
         };
         loop {
             deadline.check(StoreName::Seats)?;
-            let reaped = match self.seats.reap(&key, records, CLAIMS_PER_CALL).await? {
+            let reaped = match self.seats.reap(&key, records, told, CLAIMS_PER_CALL).await? {
                 PoolReply::Answer(reaped) => reaped,
                 // There is no copy and no seat is held: the next request rebuilds the pool. An old copy, in contrast,
                 // may still answer for a holder that was kicked.
@@ -144,9 +144,10 @@ impl SeatReaper {
             };
             // Each answer of the script repeats what PostgreSQL was not told of when the sweep began.
             minutes.get_or_insert_with(|| reaped.minutes.clone());
-            if self.end_claims(pool, &key, &reaped, report).await?
-                && reaped.seats.len().max(reaped.sessions.len()) < CLAIMS_PER_CALL
-            {
+            told = self.record_wants(pool, told, &reaped).await?;
+            // Told once more, so that Redis forgets what was told.
+            let is_done = reaped.seats.len().max(reaped.sessions.len()) < CLAIMS_PER_CALL && reaped.wants.is_empty();
+            if self.end_claims(pool, &key, &reaped, report).await? && is_done {
                 break;
             }
         }
@@ -160,6 +161,17 @@ impl SeatReaper {
             self.records.record_usage(pool, some).await?;
         }
         Ok(())
+    }
+
+    /// Has PostgreSQL write down what happened to wants, and which of them were lost with a copy.
+    async fn record_wants(&self, pool: &PoolToReap, told: ToldWants, reaped: &ReapedSeats) -> Result<ToldWants> {
+        let since_ms = reaped.wants_since_ms;
+        let is_known = since_ms == pool.wants_since_ms || since_ms == told.since_ms;
+        if !reaped.wants.is_empty() || !is_known {
+            self.steps.done(Step::ReapWants).await?;
+            self.records.record_wants(pool, since_ms, &reaped.wants).await?;
+        }
+        Ok(reaped.told_wants())
     }
 
     /// Counts the machines on grace. A failure does not keep seats from being swept: Redis then uses the last count.

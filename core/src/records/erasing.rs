@@ -34,6 +34,9 @@ pub struct ErasureReport {
     pub id: Uuid,
     /// Sessions, open and ended.
     pub sessions: i64,
+    /// Wants of a seat that were refused.
+    #[serde(default)]
+    pub denials: i64,
     /// Events, waiting and published.
     pub events: i64,
     /// Entries of the audit log.
@@ -71,15 +74,17 @@ pub struct ErasureCursor {
 enum ErasureStage {
     Open,
     Ended,
+    Denials,
     Events,
     Entries,
     Acts,
     People,
 }
 
-const STAGES: [ErasureStage; 6] = [
+const STAGES: [ErasureStage; 7] = [
     ErasureStage::Open,
     ErasureStage::Ended,
+    ErasureStage::Denials,
     ErasureStage::Events,
     ErasureStage::Entries,
     ErasureStage::Acts,
@@ -212,6 +217,7 @@ impl Records {
             Err(e) => return Err(e.into()),
         };
         report.sessions += count(&row, "sessions");
+        report.denials += count(&row, "denials");
         report.events += count(&row, "events");
         report.audit_entries += count(&row, "entries");
         if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
@@ -283,6 +289,9 @@ impl ErasureCall {
             ErasureStage::Ended => {
                 ("select after, sessions, events from history.erase_ended($1, $2, $3, $4, $5)", known.keys.len())
             }
+            ErasureStage::Denials => {
+                ("select after, denials from history.erase_denials($1, $2, $3, $4, $5)", known.keys.len())
+            }
             ErasureStage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
             ErasureStage::Entries => {
                 ("select after, entries, blanked, earlier from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
@@ -301,7 +310,7 @@ impl ErasureCall {
         let people = if known.hw.is_some() { &[][..] } else { &known.keys };
         match at.stage {
             ErasureStage::Open => query.bind(column).bind(key),
-            ErasureStage::Ended => query.bind(column).bind(key).bind(at.after),
+            ErasureStage::Ended | ErasureStage::Denials => query.bind(column).bind(key).bind(at.after),
             ErasureStage::Events => query.bind(people).bind(&known.hw).bind(at.after),
             ErasureStage::Entries => {
                 let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();

@@ -2,7 +2,7 @@
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
 //! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
-//! `record_usage`, and `erase_step` for an erasure. Management changes an organization in a [`TenantTransaction`] with
+//! `record_usage`, `record_wants`, and `erase_step` for an erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of whoever asks
 //! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
@@ -15,11 +15,11 @@
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
 //!   waiting to be published · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
-//!   `page.rs`: pages of long lists · `row.rs`: columns as types
+//!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
 //!   `registration.rs`
-//! * `usage.rs`: how pools were used · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
+//! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
 //!   reads: `staff_reads.rs`
 //! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
 //!
@@ -35,7 +35,10 @@ mod chain;
 mod change;
 mod connect;
 mod connections;
+mod demand;
+mod denials;
 mod erasing;
+mod filtered;
 mod history;
 mod invitations;
 mod joining;
@@ -70,7 +73,10 @@ pub(crate) use change::AuditedChange;
 pub(crate) use connect::REPEAT;
 pub use connect::{Records, TenantTransaction};
 pub use connections::PoolConnections;
+pub use demand::{HistoryRead, MOST_ROWS, PoolHistory};
+pub use denials::{DenialFilter, DenialRow};
 pub use erasing::{ErasureCursor, ErasureReport};
+pub use filtered::WINDOW;
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
@@ -92,7 +98,7 @@ pub(crate) use registration::{RegistrationState, RegistrationStep};
 pub use role::DatabaseRole;
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
-pub use sessions::{SessionFilter, SessionRow, WINDOW};
+pub use sessions::{SessionFilter, SessionRow};
 pub(crate) use subject::SubjectIdentifiers;
 pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, ToDo};

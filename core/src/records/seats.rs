@@ -5,10 +5,8 @@ use crate::{
     Error, Result, clock,
     domain::{
         claimant::Claimant,
-        email,
         id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
         lease::LeaseTiming,
-        name,
         pool::{GrantedSeat, OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
         session::{EndReason, GoneReason},
     },
@@ -114,8 +112,7 @@ impl Records {
         ttl: Duration,
     ) -> Result<GrantOutcome> {
         let displaced_seen = last_seen(granted.displaced_lease_end_ms, ttl);
-        let person = &compared(&claimant.client, "user", email::comparison_key);
-        let project = &compared(&claimant.client, "project", name::fold);
+        let (person, project) = (&claimant.person(), &claimant.project());
         let answer = self
             .repeat(|pool| async move {
                 let sql = "select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)";
@@ -273,12 +270,6 @@ fn grant_outcome(answer: &str) -> Result<GrantOutcome> {
 /// When a holder whose lease ended then was last seen; `None` where there was no lease.
 fn last_seen(lease_end_ms: i64, ttl: Duration) -> Option<OffsetDateTime> {
     (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl)
-}
-
-/// A fact that the client said about itself, in the form in which it is compared.
-fn compared(client: &serde_json::Value, fact: &str, form: impl Fn(&str) -> String) -> Option<String> {
-    let text = client.get(fact).and_then(serde_json::Value::as_str).map(form);
-    text.filter(|text| !text.is_empty())
 }
 
 fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<PoolSnapshot> {

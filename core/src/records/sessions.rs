@@ -1,14 +1,11 @@
 //! Sessions, open and ended: read one by one and page by page, and ended by people.
-//!
-//! A list is read by filters. The first filter that is given decides which index is read, from where the page begins.
-//! If there are further filters, they are applied to a window of the rows that the first one finds, so that no
-//! combination of filters reads more than a window.
 
 use super::{
     caller::{Caller, Principal},
     change::AuditedChange,
     connect::Records,
-    page::{ListedRows, PageCursor, PageRequest, first_id_of, id_before},
+    filtered::{FilterValue, FilteredList, FoundRows, Sought},
+    page::{ListedRows, PageRequest, first_id_of, id_before},
 };
 use crate::{
     Error, Result,
@@ -25,8 +22,6 @@ use std::collections::{HashMap, HashSet};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// How many sessions one page of several filters looks through.
-pub const WINDOW: i64 = 1000;
 const WEEK: Duration = Duration::WEEK;
 
 /// A session, as PostgreSQL has it.
@@ -89,15 +84,21 @@ pub struct SessionFilter {
     pub started_before: Option<OffsetDateTime>,
 }
 
-/// A filter's value.
-enum FilterValue {
-    Id(Uuid),
-    Text(String),
-}
-
 const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, \
-    project_id, key_id, client, \
-                       started_at, last_seen_at, ended_at, end_reason";
+    project_id, key_id, client, started_at, last_seen_at, ended_at, end_reason";
+/// Of open sessions and of ended ones: the state is a constant, since it says which table to read.
+const OPEN: FilteredList = FilteredList {
+    name: "-- sessions
+",
+    columns: COLUMNS,
+    table: "sessions",
+    id: "session_id",
+    only: "r.ended_at is null",
+};
+/// Only those months are read in which one of these ids can have ended.
+const ENDED: FilteredList =
+    FilteredList { only: "r.ended_at between could_have_ended($3) and now() + interval '31 days'", ..OPEN };
+
 impl Caller {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
     pub(crate) fn sees_only(&self) -> Option<String> {
@@ -129,30 +130,17 @@ impl Records {
             filter.person = Some(own);
         }
         let mut transaction = self.begin(caller.tenant).await?;
-        let sought = filter.sought();
-        let sql = statement(&sought, filter.ended);
+        let (sought, list) = (filter.sought(), if filter.ended { ENDED } else { OPEN });
         let below = page.below().min(filter.started_before.map_or(Uuid::max(), first_id_of));
         let floor = filter.started_after.map_or(Uuid::nil(), first_id_of);
-        let (mut rows, mut looked_through_to) = (Vec::new(), None);
+        let mut found = FoundRows { rows: Vec::new(), looked_through_to: None };
         for from in floors(below, floor, filter.ended) {
-            let mut query =
-                sqlx::query(AssertSqlSafe(sql.clone())).bind(caller.tenant.0).bind(below).bind(from).bind(page.fetch());
-            if sought.len() > 1 {
-                query = query.bind(WINDOW);
-            }
-            for (_, value) in &sought {
-                query = match value {
-                    FilterValue::Id(id) => query.bind(*id),
-                    FilterValue::Text(text) => query.bind(text.as_str()),
-                };
-            }
-            rows = query.fetch_all(&mut *transaction).await?;
-            looked_through_to = looked_through(&rows)?;
-            rows.retain(|row| row.try_get::<Uuid, _>("session_id").is_ok());
-            if looked_through_to.is_some() || rows.len() as i64 == page.fetch() {
+            found = list.fetch(&mut transaction, caller.tenant, &sought, [from, below], page).await?;
+            if found.looked_through_to.is_some() || found.rows.len() as i64 == page.fetch() {
                 break;
             }
         }
+        let FoundRows { rows, looked_through_to } = found;
         // The one row beyond the page only says that another page follows.
         let shown = rows.len().min(page.fetch() as usize - 1);
         let names = names(&mut transaction, caller.tenant, &rows[..shown]).await?;
@@ -225,7 +213,7 @@ impl AuditedChange<'_> {
 impl SessionFilter {
     /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end
     /// the most.
-    fn sought(&self) -> Vec<(&'static str, FilterValue)> {
+    fn sought(&self) -> Sought {
         let all = [
             self.machine.map(|it| ("hw", FilterValue::Text(it.to_string()))),
             self.person.clone().map(|it| ("person", FilterValue::Text(it))),
@@ -238,48 +226,6 @@ impl SessionFilter {
     }
 }
 
-/// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the
-/// filters. The state is a constant: it says which table to read. Of ended sessions only those months are read in which
-/// one of these ids can have ended.
-fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
-    let (driver, narrowing) = match sought {
-        [] => (None, &[][..]),
-        [(driver, _), rest @ ..] => (Some(*driver), rest),
-    };
-    let first = if narrowing.is_empty() { 5 } else { 6 };
-    let state = match ended {
-        true => "s.ended_at between could_have_ended($3) and now() + interval '31 days'",
-        false => "s.ended_at is null",
-    };
-    let by = driver.map_or_else(String::new, |column| format!(" and s.{column} = ${first}"));
-    let found = |limit: &str| {
-        format!(
-            "{COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $2 and \
-             s.session_id >= $3{by}
-             order by s.session_id desc limit {limit}"
-        )
-    };
-    if narrowing.is_empty() {
-        return format!(
-            "-- sessions
-             select {}",
-            found("$4")
-        );
-    }
-    let narrow: Vec<String> =
-        narrowing.iter().zip(first + 1..).map(|((column, _), n)| format!("w.{column} = ${n}")).collect();
-    format!(
-        "-- filtered_sessions
-         with looked as materialized (select {})
-         select l.*, (select count(*) from looked) = $5 as more, (select w.session_id from looked w order by \
-         w.session_id limit 1) as until
-         from (select 1) one left join (select * from looked w where {} order by w.session_id desc limit $4) l on true
-         order by l.session_id desc",
-        found("$5"),
-        narrow.join(" and ")
-    )
-}
-
 /// The ids from which on a page is searched, one after the other until one of them fills the page. Each month that is
 /// kept costs some blocks to look into, and a session can have ended in any month since it began. In long lists the
 /// sessions that began within the week before the end of the page fill it, and can have ended in few months only; in
@@ -288,15 +234,6 @@ fn floors(below: Uuid, floor: Uuid, ended: bool) -> Vec<Uuid> {
     // As far as our clock knows, nothing began later.
     let week_before = id_before(below.min(SessionId::draw().0), WEEK);
     if ended && week_before > floor { vec![week_before, floor] } else { vec![floor] }
-}
-
-/// Where a window of several filters ended, if there may be more behind it.
-fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<PageCursor>> {
-    let Some(row) = rows.first() else { return Ok(None) };
-    if row.try_get::<bool, _>("more").is_ok_and(|more| more) {
-        return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(PageCursor));
-    }
-    Ok(None)
 }
 
 async fn find(sql: &mut sqlx::PgConnection, caller: &Caller, id: SessionId) -> Result<Option<SessionRow>> {

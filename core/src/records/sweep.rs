@@ -34,6 +34,8 @@ pub struct PoolToReap {
     pub held: bool,
     /// The last Unix minute whose use was written down.
     pub counted_minute: i64,
+    /// Since when the copy counted wants without a gap that PostgreSQL was told of last, Unix milliseconds.
+    pub wants_since_ms: i64,
 }
 
 /// The work that a sweep finds.
@@ -95,7 +97,7 @@ const TO_DO: &str = "-- pools_to_do
 /// index, to the first row at or behind a key in the order of that key: asked for by equality alone, rows are found by
 /// whichever index begins with the organization where most were once seen to have one row.
 const POOLS_TO_REAP: &str = "-- pools_to_reap
-     select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, p.counted_minute,
+     select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, p.counted_minute, p.wants_since,
        l.offline_policy = 'grace' or p.grace_told > 0 as grace,
        (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
         and s.holder is not null order by s.holder limit 1) is not null
@@ -103,7 +105,8 @@ const POOLS_TO_REAP: &str = "-- pools_to_reap
         and s.hold_until is not null and not s.retired limit 1) is not null as held
      from (select distinct * from unnest($1::uuid[], $2::uuid[]) as u (tenant_id, pool_id)) asked
      cross join lateral (
-       select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.counted_minute, p.grace_told from pools p
+       select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.counted_minute, p.wants_since, p.grace_told
+       from pools p
        where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
        order by p.tenant_id, p.pool_id limit 1) p
      cross join lateral (
@@ -225,7 +228,8 @@ fn told(entry: &MinuteUsage) -> serde_json::Value {
     json!({
         "minute": entry.minute, "count": entry.count, "held": seats(entry.held),
         "peak": seats(entry.peak.max(entry.held)), "total": seats(entry.total),
-        "denied": i64::try_from(entry.denied).unwrap_or(i64::MAX), "seen": entry.seen,
+        "denied": i64::try_from(entry.denied).unwrap_or(i64::MAX),
+        "refused": i64::try_from(entry.refused.min(entry.denied)).unwrap_or(i64::MAX), "seen": entry.seen,
     })
 }
 
@@ -240,5 +244,6 @@ fn pool(row: &PgRow) -> Result<PoolToReap> {
         grace: row.try_get("grace")?,
         held: row.try_get("held")?,
         counted_minute: row.try_get("counted_minute")?,
+        wants_since_ms: row.try_get("wants_since")?,
     })
 }

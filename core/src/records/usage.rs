@@ -57,6 +57,8 @@ pub struct UsagePoint {
     pub total: i64,
     /// How many acquires were refused because no seat was free, repetitions included.
     pub denied: i64,
+    /// How many of them were the first of their want ([`crate::domain::want`]).
+    pub refused: i64,
     /// The seats that were held as each minute ended, added up over minutes and pools.
     pub used_minutes: i64,
     /// The seats that the pools had then, added up likewise.
@@ -85,19 +87,21 @@ impl UsageStep {
 const MINUTES: &str = "-- usage_by_minutes
     select at, count(*) as pools, 1::bigint as minutes, bool_and(seen)::int::bigint as seen, sum(used)::float8 as used,
       sum(used) as used_sum, sum(total) as total_sum, sum(peak) as peak, sum(total) as total,
-      sum(denied)::bigint as denied
+      sum(denied)::bigint as denied, sum(refused)::bigint as refused
     from usage_minutes
     where tenant_id = $1 and pool_id = any($2) and at >= $3 and at < $4 group by at order by at";
 const HOURS: &str = "-- usage_by_hours
     select at, count(*) as pools, min(minutes)::bigint as minutes, min(seen)::bigint as seen,
       sum(used_sum::float8 / minutes) as used, sum(used_sum)::bigint as used_sum, sum(total_sum)::bigint as total_sum,
-      sum(peak) as peak, sum(total) as total, sum(denied)::bigint as denied
+      sum(peak) as peak, sum(total) as total, sum(denied)::bigint as denied,
+      sum(refused)::bigint as refused
     from usage_hours
     where tenant_id = $1 and pool_id = any($2) and at >= $3 and at < $4 group by at order by at";
 const DAYS: &str = "-- usage_by_days
     select at, count(*) as pools, min(minutes)::bigint as minutes, min(seen)::bigint as seen,
       sum(used_sum::float8 / minutes) as used, sum(used_sum)::bigint as used_sum, sum(total_sum)::bigint as total_sum,
-      sum(peak) as peak, sum(total) as total, sum(denied)::bigint as denied
+      sum(peak) as peak, sum(total) as total, sum(denied)::bigint as denied,
+      sum(refused)::bigint as refused
     from usage_days
     where tenant_id = $1 and pool_id = any($2) and at >= $3 and at < $4 group by at order by at";
 
@@ -142,6 +146,7 @@ fn point(row: &PgRow) -> sqlx::Result<UsagePoint> {
         peak: row.try_get("peak")?,
         total: row.try_get("total")?,
         denied: row.try_get("denied")?,
+        refused: row.try_get("refused")?,
         used_minutes: row.try_get("used_sum")?,
         total_minutes: row.try_get("total_sum")?,
     })

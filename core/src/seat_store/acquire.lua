@@ -1,16 +1,21 @@
 -- ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. Decides; PostgreSQL fences. It is not
 -- allowed when Redis is out of memory: nobody new gets a seat then.
--- Keys: 3, after those of the pool.
+-- Keys: 6, after those of the pool.
 --   machine_limit_key  the limit of the holder by machine
 --   process_limit_key  the limit of the holder by process
 --   pool_limit_key     the limit of all new sessions of the pool
--- Arguments: 11, after those of the prologue.
+--   wants_key          y: who wants a seat, as wants.lua has it
+--   want_end_key       v: when each want is over
+--   change_key         e: what PostgreSQL was not told of wants
+-- Arguments: 13, after those of the prologue.
 --   key_hmacs         HMACs of the license key, separated by spaces
 --   by_machine        the holder where the license counts machines
 --   by_process        the holder where the license counts processes; '': the client did not say
 --   attempt           the process start
 --   new_session       the id that a new session gets
 --   label             what people are shown of the holder
+--   machine           the public hash of its machine
+--   person            the address that the client says its user has; '': it does not say
 --   product           the product that the client names; '': it names none
 --   holder_interval   ms after which a holder regains a token; 0: no limit
 --   holder_burst      how many tokens a holder has at most
@@ -31,9 +36,10 @@
 --   GRANTED seat_no session epoch seq tenant pool holder facts held displaced_lease_end lease held_for live_session…
 --                                          a new session; lease and held_for: ms
 --   RENEWED                                the same for an attempt that has its session already
-local machine_limit_key, process_limit_key, pool_limit_key = unpack(KEYS, 7, 9)
-local key_hmacs, by_machine, by_process, attempt, new_session, label, product, holder_interval, holder_burst,
-  session_interval, session_burst = unpack(ARGV, 6, 16)
+local machine_limit_key, process_limit_key, pool_limit_key, wants_key, want_end_key, change_key = unpack(KEYS, 7, 12)
+local key_hmacs, by_machine, by_process, attempt, new_session, label, machine, person, product, holder_interval,
+  holder_burst, session_interval, session_burst = unpack(ARGV, 6, 18)
+local want_keys = {wants_key, want_end_key, change_key}
 if not is_warm() then return {'COLD', epoch} end
 if not is_valid_key(key_hmacs) then return {'BADKEY', epoch} end
 local counts_processes = copy.holder_by == 'process'
@@ -81,6 +87,7 @@ if refusal then return take_holder_token() or refusal end
 if holder == '' then return {'NEEDS', 'instance_id'} end
 
 local function granted(word, seat_no, session, seat, displaced_lease_end, lease)
+  end_want(want_keys, holder, now)
   local held = redis.call('HLEN', seat_key)
   if held > tonumber(copy.peak or 0) then redis.call('HSET', settings_key, 'peak', held) end
   local answer = {
@@ -108,6 +115,7 @@ end
 if word == 'FULL' then
   cut_overlong_leases()
   redis.call('HINCRBY', settings_key, 'denied', 1)
+  count_refusal(want_keys, holder, machine, person, label)
   local why, next_lease_end, waiting = explain_full_pool(holder)
   local held, wait = redis.call('HLEN', seat_key), wait_until(next_lease_end)
   return append_silent_holders({'FULL', held, tonumber(copy.cap), waiting, why, next_lease_end, wait, now, copy.facts})

@@ -171,7 +171,9 @@ impl SeatStore {
     ) -> Result<PoolReply<AcquireAnswer>> {
         let by_machine = claimant.holder_by_machine.to_string();
         let by_process = spelt(claimant.holder_by_process);
-        let limits = [pool.limit_key(&by_machine), pool.limit_key(&by_process), pool.new_sessions_key()];
+        let [wants, want_ends, changes] = pool.want_keys();
+        let (machine_limit, process_limit) = (pool.limit_key(&by_machine), pool.limit_key(&by_process));
+        let keys = [machine_limit, process_limit, pool.new_sessions_key(), wants, want_ends, changes];
         let [every, burst] = rate::limit_arguments(self.rates.acquire);
         let [seat_every, seat_burst] = rate::limit_arguments(self.rates.license);
         let arguments = [
@@ -181,13 +183,15 @@ impl SeatStore {
             claimant.attempt.short_hash(),
             short(new_session.0),
             claimant.label.clone(),
+            claimant.hw.to_string(),
+            claimant.person().unwrap_or_default(),
             claimant.product.clone().unwrap_or_default(),
             every,
             burst,
             seat_every,
             seat_burst,
         ];
-        acquire_reply(self.run(&scripts::ACQUIRE, pool, &limits, &arguments).await?)
+        acquire_reply(self.run(&scripts::ACQUIRE, pool, &keys, &arguments).await?)
     }
 
     /// What an acquire would say, taking no seat (validate.lua).

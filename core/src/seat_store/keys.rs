@@ -36,6 +36,11 @@ impl PoolKey {
         self.key("b")
     }
 
+    /// Who wants a seat of the pool while it is full: y, v, e, in the order scripts declare them (wants.lua).
+    pub(super) fn want_keys(&self) -> [String; 3] {
+        ["y", "v", "e"].map(|suffix| self.key(suffix))
+    }
+
     fn key(&self, suffix: &str) -> String {
         format!("{{{}}}/{}:{suffix}", self.license, self.pool)
     }

@@ -37,7 +37,7 @@ pub use address::RedisAddress;
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
 pub use look_up::{SessionLiveness, SessionLookup, SessionSighting};
-pub use reap::{PoolRecords, ReapedSeats, SeatToFree, SessionToFree};
+pub use reap::{PoolRecords, ReapedSeats, SeatToFree, SessionToFree, ToldWants};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};
 

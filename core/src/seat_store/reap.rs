@@ -7,6 +7,7 @@ use crate::{
         id::{SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
         usage::MinuteUsage,
+        want::WantChange,
     },
 };
 
@@ -22,8 +23,17 @@ pub struct PoolRecords {
     pub grace_before_ms: Option<i64>,
 }
 
+/// Up to which change of a want PostgreSQL was told: it and those before it are forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToldWants {
+    /// Since when wants were counted without a gap, Unix milliseconds; with another value the number says nothing.
+    pub since_ms: i64,
+    /// The number of the change; 0: none.
+    pub change: u64,
+}
+
 /// What REAP claimed and counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReapedSeats {
     /// First half of every ticket.
     pub epoch: u64,
@@ -33,6 +43,21 @@ pub struct ReapedSeats {
     pub seats: Vec<SeatClaim>,
     /// Single sessions to end.
     pub sessions: Vec<SessionClaim>,
+    /// Since when wants have been counted without a gap, Unix milliseconds. One that began before and was not told to
+    /// be over was lost with a copy.
+    pub wants_since_ms: i64,
+    /// What happened to wants, in this order, each with its number.
+    pub wants: Vec<(WantChange, u64)>,
+}
+
+impl ReapedSeats {
+    /// What to answer the next REAP once PostgreSQL was told of [`ReapedSeats::wants`].
+    pub fn told_wants(&self) -> ToldWants {
+        ToldWants {
+            since_ms: self.wants_since_ms,
+            change: self.wants.last().map(|(_, number)| *number).unwrap_or_default(),
+        }
+    }
 }
 
 /// A seat whose end PostgreSQL has written down.
@@ -56,26 +81,34 @@ pub struct SessionToFree {
 }
 
 impl SeatStore {
-    /// Claims seats and sessions that are over, up to `limit` of each, and says how the pool was used (reap.lua).
+    /// Claims seats and sessions that are over, up to `limit` of each, and says how the pool was used and who wanted a
+    /// seat in vain (reap.lua).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. Claims may have been made; a later sweep takes them up again.
-    pub async fn reap(&self, pool: &PoolKey, records: PoolRecords, limit: usize) -> Result<PoolReply<ReapedSeats>> {
+    pub async fn reap(
+        &self,
+        pool: &PoolKey,
+        records: PoolRecords,
+        told: ToldWants,
+        limit: usize,
+    ) -> Result<PoolReply<ReapedSeats>> {
         let arguments = [
             records.epoch.to_string(),
             limit.to_string(),
             self.timing.reclaim_after_ms().to_string(),
             records.told_minute.to_string(),
             records.grace_before_ms.map(|at| at.to_string()).unwrap_or_default(),
+            told.since_ms.to_string(),
+            told.change.to_string(),
         ];
-        let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
+        let mut reply = self.run(&scripts::REAP, pool, &pool.want_keys(), &arguments).await?;
         match reply.word() {
             "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "REAPED" => {}
             _ => return Err(reply.unknown()),
         }
-        let mut reaped =
-            ReapedSeats { epoch: reply.take()?, minutes: Vec::new(), seats: Vec::new(), sessions: Vec::new() };
+        let mut reaped = ReapedSeats { epoch: reply.take()?, ..ReapedSeats::default() };
         let mut minutes = reply.list()?;
         while !minutes.is_empty() {
             reaped.minutes.push(MinuteUsage {
@@ -85,6 +118,7 @@ impl SeatStore {
                 peak: minutes.take()?,
                 total: minutes.take()?,
                 denied: minutes.take()?,
+                refused: minutes.take()?,
                 seen: minutes.take::<u8>()? == 1,
             });
         }
@@ -100,6 +134,11 @@ impl SeatStore {
             let (seat, session) = (sessions.take()?, sessions.session()?);
             let claim = LeaseClaim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
             reaped.sessions.push(SessionClaim { seat, session, claim });
+        }
+        reaped.wants_since_ms = reply.take()?;
+        let mut wants = reply.list()?;
+        while !wants.is_empty() {
+            reaped.wants.push((wants.parse()?, wants.take()?));
         }
         Ok(PoolReply::Answer(reaped))
     }

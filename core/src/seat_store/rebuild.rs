@@ -109,7 +109,8 @@ impl SeatStore {
             (settings.len() / 2).to_string(),
         ];
         let list: Vec<String> = settings.into_iter().chain(last.iter().flat_map(seat_arguments)).collect();
-        let reply = self.run_with_list(rebuild, pool, &shadow, &arguments, &list).await?;
+        let ([z, s, m, n], [y, v, e]) = (shadow, pool.want_keys());
+        let reply = self.run_with_list(rebuild, pool, &[z, s, m, n, y, v, e], &arguments, &list).await?;
         applied(&reply, "REBUILT")
     }
 

@@ -106,22 +106,22 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ACQUIRE(3, 11) = DENY_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "acquire_decision.lua" "full_pool.lua"
-        "cut_overlong_leases.lua" "begin_minute.lua" "acquire.lua";
+    ACQUIRE(6, 13) = DENY_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "acquire_decision.lua" "full_pool.lua"
+        "cut_overlong_leases.lua" "begin_minute.lua" "wants.lua" "acquire.lua";
     VALIDATE(0, 3) = READ_ONLY "prologue.lua" "acquire_decision.lua" "full_pool.lua" "validate.lua";
     HEARTBEAT(1, 4) = ALLOW_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "heartbeat.lua";
     LOOK_UP_SESSIONS(0, 0) = READ_ONLY "prologue.lua" "look_up_sessions.lua";
     RELEASE(0, 2) = ALLOW_OOM "prologue.lua" "release.lua";
-    REAP(0, 5) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "begin_minute.lua" "reap.lua";
+    REAP(3, 7) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "begin_minute.lua" "wants.lua" "reap.lua";
     FREE(0, 2) = ALLOW_OOM "prologue.lua" "begin_minute.lua" "free.lua";
     NONCE(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "nonce.lua";
     EXTEND_REBUILD_LOCK(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "extend_rebuild_lock.lua";
     INVALIDATE(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "invalidate.lua";
-    REBUILD(4, 7) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "begin_minute.lua"
+    REBUILD(7, 7) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "begin_minute.lua"
         "rebuild.lua";
     LOAD(4, 4) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "load.lua";
     // The same for a pool that has holders, who keep their seats also when Redis is full.
-    REBUILD_HELD(4, 7) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "begin_minute.lua"
+    REBUILD_HELD(7, 7) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "begin_minute.lua"
         "rebuild.lua";
     LOAD_HELD(4, 4) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "load.lua";
     // These belong to no pool.

@@ -19,6 +19,8 @@ pub enum Step {
     RebuildPool,
     /// REAP answered how the pool was used; PostgreSQL was not told of it yet.
     ReapUsage,
+    /// REAP answered what happened to wants; PostgreSQL was not told of it yet.
+    ReapWants,
     /// A change without a ticket is committed in PostgreSQL; Redis was not told yet.
     Change,
     /// Events are published and not yet marked as published.

@@ -79,6 +79,8 @@ pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/sessions/{session}", VIEWER, Some(SessionsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/sessions/{session}/end", MEMBER, Some(SessionsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/usage", ADMIN, Some(UsageRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/denials", ADMIN, Some(UsageRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/seats-needed", ADMIN, Some(UsageRead)),
     rule("GET",    "/api/v1/organizations/{organization}/projects", VIEWER, Some(ProjectsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/projects", MEMBER, Some(ProjectsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/projects/{project}", VIEWER, Some(ProjectsRead)),

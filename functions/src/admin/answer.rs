@@ -18,6 +18,7 @@ use license_core::{
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// The longest page.
 const MAX_LIMIT: u16 = 100;
@@ -52,6 +53,14 @@ pub(super) fn versioned(status: StatusCode, version: i64, body: impl Serialize) 
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+/// The license that something is about.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OfLicense {
+    pub(super) id: Uuid,
+    pub(super) number: String,
+    pub(super) product: String,
 }
 
 /// A page of a list.

@@ -28,7 +28,7 @@ pub(super) async fn check_credential(
                 Ok(credential) => credential,
                 Err(why) => return Err(service.credential_guesses.refused(parts, &token, why).await),
             };
-            let rate_headers = service.limit.admit(&credential.subject()).await?;
+            let rate_headers = service.people_limit.admit(&credential.subject()).await?;
             Ok((credential, rate_headers))
         }
     }
@@ -46,7 +46,7 @@ async fn api_token(
     let mut rate_headers = None;
     let known = service.credential_guesses.knows(hash);
     if known {
-        rate_headers = service.limit.admit(hash).await?;
+        rate_headers = service.token_limit.admit(hash).await?;
     }
     let ask = async {
         match authenticate(service, bearer, address).await {
@@ -57,7 +57,7 @@ async fn api_token(
     };
     let credential = service.credential_guesses.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
     if !known {
-        rate_headers = service.limit.admit(hash).await?;
+        rate_headers = service.token_limit.admit(hash).await?;
     }
     Ok((credential, rate_headers))
 }

@@ -26,7 +26,7 @@ pub(super) struct NewErasure {
 
 /// What this request blanked.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "events": 12, "audit_entries": 4, "people": 1,
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "audit_entries": 4, "people": 1,
     "invitations": 1, "api_tokens": 0, "projects": 0, "organizations": 0}, "next_cursor": null}))]
 pub(super) struct Erasure {
     /// The entry of the audit log that says who erased, and when.
@@ -42,6 +42,8 @@ pub(super) struct Erasure {
 pub(super) struct ErasedRows {
     /// Sessions, live and past.
     sessions: i64,
+    /// Requests for a seat that were refused.
+    denials: i64,
     /// Events, published and waiting to be.
     events: i64,
     /// Entries of the audit log.
@@ -61,9 +63,18 @@ pub(super) struct ErasedRows {
 impl From<ErasureReport> for Erasure {
     fn from(it: ErasureReport) -> Self {
         let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
-        let organizations = it.organizations;
-        let erased =
-            ErasedRows { sessions, events, audit_entries, people, invitations, api_tokens, projects, organizations };
+        let ErasureReport { denials, organizations, .. } = it;
+        let erased = ErasedRows {
+            sessions,
+            denials,
+            events,
+            audit_entries,
+            people,
+            invitations,
+            api_tokens,
+            projects,
+            organizations,
+        };
         Self { id, erased, next_cursor: it.next.map(|next| next.to_string()) }
     }
 }
@@ -71,7 +82,7 @@ impl From<ErasureReport> for Erasure {
 /// Erase a person or a machine
 ///
 /// Blanks names, addresses and labels of the person or machine wherever the organization has them: in sessions,
-/// events, the audit log, people who left, invitations and API tokens. Ids, times and counts stay, and a holder of a
+/// denials, events, the audit log, people who left, invitations and API tokens. Ids, times and counts stay, and a holder of a
 /// seat keeps it. A person who belongs to the organization must be removed first. An erasure that is too large for one
 /// request is continued: send `next_cursor` as `cursor` until it is null, with a new `Idempotency-Key` if any. Erasing
 /// again what is erased changes nothing.

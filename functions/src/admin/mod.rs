@@ -16,6 +16,7 @@ mod chain;
 mod check_credential;
 pub(crate) mod credential;
 pub(crate) mod csv_lists;
+mod denials;
 mod erasures;
 mod filters;
 pub(crate) mod gate;
@@ -27,6 +28,7 @@ mod pages;
 mod people;
 mod plans;
 mod projects;
+mod seats_needed;
 mod sessions;
 pub mod step_up;
 mod tokens;
@@ -77,8 +79,10 @@ pub struct AdminService {
     pub proxies: u8,
     /// How many days an API token is good for where nobody says when it ends.
     pub token_days: u16,
-    /// For each principal.
-    pub limit: NamedLimit,
+    /// For each API token.
+    pub token_limit: NamedLimit,
+    /// For each person and each member of staff: a page of the console asks several things at once.
+    pub people_limit: NamedLimit,
     /// What a series of usage ends with where nobody says when.
     pub clock: Clock,
     /// Wrong credentials from each address.
@@ -100,6 +104,8 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(sessions::read_session))
         .routes(routes!(sessions::end_session))
         .routes(routes!(usage::read_usage))
+        .routes(routes!(denials::list_denials))
+        .routes(routes!(seats_needed::read_seats_needed))
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(projects::read_project, projects::edit_project))
         .routes(routes!(licenses::list_licenses, licenses::create_license))
@@ -137,7 +143,7 @@ pub fn router(service: AdminService) -> Router {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let AdminConfig { stores, peppers, credentials, staff, staff_rules, token_days, limit } =
+    let AdminConfig { stores, peppers, credentials, staff, staff_rules, token_days, token_limit, people_limit } =
         AdminConfig::from_env(env)?;
     let peppers = Arc::new(peppers);
     let tokens = wiring::access_tokens(&stores, &clock);
@@ -153,7 +159,8 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         peppers,
         proxies: credentials.proxies,
         token_days,
-        limit: NamedLimit::new("admin", limit, seats.clone()),
+        token_limit: NamedLimit::new("admin", token_limit, seats.clone()),
+        people_limit: NamedLimit::new("people", people_limit, seats.clone()),
         records: records.clone(),
         clock,
     };

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{ListOf, PathTarget, not_found},
+    answer::{ListOf, OfLicense, PathTarget, not_found},
     callers::OrganizationCaller,
     filters::ListFilters,
     lists::ListFormat,
@@ -73,14 +73,6 @@ pub(super) struct Session {
     ended_at: Option<OffsetDateTime>,
     /// How it ended: `released`, `expired` or `kicked`.
     reason: Option<&'static str>,
-}
-
-/// The license a session is on.
-#[derive(Serialize, ToSchema)]
-pub(super) struct OfLicense {
-    id: Uuid,
-    number: String,
-    product: String,
 }
 
 /// The project a session counts to.

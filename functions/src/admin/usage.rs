@@ -42,7 +42,7 @@ pub(super) struct UsageQuery {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"license": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "pool": "default", "step": "hour",
     "from": "2026-11-21T03:00:00Z", "to": "2026-11-21T05:00:00Z", "at": ["2026-11-21T03:00:00Z", "2026-11-21T04:00:00Z"],
-    "used": [3.5, 5.0], "peak": [5, 5], "total": [5, 5], "denied": [0, 12], "minutes": [60, 60], "seen": [60, 60],
+    "used": [3.5, 5.0], "peak": [5, 5], "total": [5, 5], "denied": [0, 12], "refused": [0, 3], "minutes": [60, 60], "seen": [60, 60],
     "pools": [1, 1], "seat_hours": {"used": 8.5, "total": 10.0}}))]
 pub(super) struct Usage {
     /// The license.
@@ -70,6 +70,8 @@ pub(super) struct Usage {
     total: Vec<i64>,
     /// How many requests were refused because no seat was free, repetitions included.
     denied: Vec<i64>,
+    /// How many of them were the first ask of somebody who wanted a seat: a denial each (`GET …/denials`).
+    refused: Vec<i64>,
     /// How many of its minutes were counted, of the pool that was counted least.
     minutes: Vec<i64>,
     /// How many of its minutes were counted from beginning to end, of the pool that was counted least.
@@ -89,6 +91,7 @@ struct UsageRow {
     peak: i64,
     total: i64,
     denied: i64,
+    refused: i64,
     minutes: i64,
     seen: i64,
     pools: i64,
@@ -103,7 +106,7 @@ pub(super) struct SeatHours {
     total: f64,
 }
 
-fn times<S: serde::Serializer>(times: &[OffsetDateTime], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn times<S: serde::Serializer>(times: &[OffsetDateTime], serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Rfc3339(#[serde(with = "time::serde::rfc3339")] OffsetDateTime);
     serializer.collect_seq(times.iter().map(|at| Rfc3339(*at)))
@@ -146,7 +149,7 @@ impl UsageQuery {
 }
 
 /// A time that is asked for, if it is one that a series may have.
-fn time_of(filters: &mut ListFilters, name: &str, value: Option<&String>) -> Option<OffsetDateTime> {
+pub(super) fn time_of(filters: &mut ListFilters, name: &str, value: Option<&String>) -> Option<OffsetDateTime> {
     let time = filters.time(name, value)?;
     let is_known = YEARS.contains(&time.to_offset(UtcOffset::UTC).year());
     if !is_known {
@@ -181,8 +184,8 @@ pub(super) async fn read_usage(
 
 impl From<&UsagePoint> for UsageRow {
     fn from(point: &UsagePoint) -> Self {
-        let UsagePoint { at, used, peak, total, denied, minutes, seen, pools, .. } = *point;
-        Self { at, used, peak, total, denied, minutes, seen, pools }
+        let UsagePoint { at, used, peak, total, denied, refused, minutes, seen, pools, .. } = *point;
+        Self { at, used, peak, total, denied, refused, minutes, seen, pools }
     }
 }
 
@@ -205,6 +208,7 @@ impl Usage {
             peak: column(|point| point.peak),
             total: column(|point| point.total),
             denied: column(|point| point.denied),
+            refused: column(|point| point.refused),
             minutes: column(|point| point.minutes),
             seen: column(|point| point.seen),
             pools: column(|point| point.pools),

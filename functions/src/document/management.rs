@@ -7,6 +7,7 @@ use crate::admin::{
 };
 use utoipa::openapi::{
     Content, Header, Ref, RefOr, Required, Response,
+    extensions::ExtensionsBuilder,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn},
     schema::{ObjectBuilder, Schema, SchemaFormat, Type},
     security::SecurityRequirement,
@@ -66,6 +67,10 @@ fn who(operation: &mut Operation, rule: &AccessRule) {
         who
     };
     operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
+    // For code that is generated: what may be shown to whom.
+    let least = ExtensionsBuilder::new().add("x-least", rule.least.as_str());
+    let said = scope.into_iter().fold(least, |said, scope| said.add("x-scope", scope)).build();
+    operation.extensions.get_or_insert_default().merge(said);
     let schemes = [
         ("person", rule.least != LeastRole::Staff),
         ("token", scope.is_some()),

@@ -2,13 +2,14 @@
 //! say of all.
 //!
 //! `problems.rs`: every code with an example · `management.rs`: what the table and the gate add · `schemas.rs`: null
-//! and absent. openapi.json at the root is this, written down (`./dev openapi`); admin serves that file.
+//! and absent · `words.rs`: which words a field may have. openapi.json at the root is this, written down (`./dev openapi`); admin serves that file.
 
 mod management;
 mod problems;
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use crate::{SERVICES, edge::health, services::ServiceEntry};
 use utoipa::{
@@ -50,7 +51,7 @@ else a new one. Name it when you report a fault.
          (name = "Licenses", description = "What was bought, and the use of it"),
          (name = "Plans", description = "What can be bought"),
          (name = "Sessions", description = "Who is on which seat, and who was"),
-         (name = "Usage", description = "How many seats were used, and when somebody was refused"),
+         (name = "Usage", description = "How many seats were used, and who wanted one in vain"),
          (name = "Projects", description = "What sessions can be told apart by besides the license"),
          (name = "API tokens", description = "What scripts of an organization authenticate with"),
          (name = "Audit log", description = "Who did what, to what, from where"),
@@ -88,7 +89,32 @@ pub fn document() -> Document {
         components.add_security_scheme(name, SecurityScheme::Http(http));
     }
     schemas::settle(&mut document);
+    words::describe(&mut document);
     document
+}
+
+/// The document as it is written down, the same each time.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn document_text() -> Result<String, serde_json::Error> {
+    let text = document().to_pretty_json()?;
+    let (mut lines, mut ordered): (Vec<&str>, String) = (text.lines().collect(), String::new());
+    // The words that stand beside each other (`x-least`, `x-scope`) come from a map without an order.
+    let is_word = |line: &str| line.trim_start().starts_with("\"x-") && !line.ends_with(['[', '{']);
+    for words in lines.chunk_by_mut(|one, other| is_word(one) && is_word(other)) {
+        let goes_on = words.last().is_some_and(|last| last.ends_with(','));
+        let many = words.len();
+        if many > 1 {
+            words.sort_unstable();
+        }
+        for (at, word) in words.iter().enumerate() {
+            let line = if many > 1 { word.trim_end_matches(',') } else { word };
+            let comma = if many > 1 && (goes_on || at + 1 < many) { "," } else { "" };
+            ordered.extend([line, comma, "\n"]);
+        }
+    }
+    Ok(ordered)
 }
 
 /// What each service says of itself.

@@ -80,7 +80,13 @@ fn by_cpu(heartbeat: &Reached, raw: &Reached) -> Option<f64> {
     Some((cores / all).min(1.0 / redis) * raw)
 }
 
-async fn closed(meter: &Meter, function: &Function, what: &str, time: Duration, requests: &Requests) -> Reached {
+pub(crate) async fn closed(
+    meter: &Meter,
+    function: &Function,
+    what: &str,
+    time: Duration,
+    requests: &Requests,
+) -> Reached {
     let before = meter.read(&[function]);
     let (tally, took) = load::closed(function.address, CLIENTS, time, requests, 200).await;
     let cpu = meter.read(&[function]).since(before, tally.count());
@@ -101,13 +107,13 @@ fn redis_benchmark(stage: &Stage, meter: &Meter, command: &raw::Arguments, time:
 }
 
 /// As a client asks that holds the certificate already and wants its answer to be fresh.
-fn request(held: &Held, kid: &str) -> Vec<u8> {
+pub(crate) fn request(held: &Held, kid: &str) -> Vec<u8> {
     let body = json!({ "nonce": "MDEyMzQ1Njc4OWFiY2RlZg", "certificate_kid": kid });
     post("/api/v1/licenses/heartbeat", Some(&held.handle), &body.to_string())
 }
 
 /// Which key signed the token of an answer.
-fn kid(body: &[u8]) -> String {
+pub(crate) fn kid(body: &[u8]) -> String {
     let answer: Value = serde_json::from_slice(body).expect("JSON");
     let header = answer["token"].as_str().and_then(|token| token.split('.').next()).expect("a JWS");
     let header: Value =

@@ -16,6 +16,7 @@ mod cold;
 mod contention;
 mod cpu;
 mod fresh;
+mod full;
 mod function;
 mod heartbeat;
 mod http;
@@ -85,6 +86,7 @@ async fn run(options: &Options) {
             "past" => report.add(name, "A past of ten million sessions", past::measure(stage, size).await),
             "signing" => report.add(name, "Signing", signing::measure(stage, size).await),
             "contention" => report.add(name, "Contention", contention::measure(stage, size).await),
+            "full" => report.add(name, "A full pool", full::measure(stage, size).await),
             "rebuild" => report.add(name, "Rebuild of a pool that Redis forgot", rebuild::measure(stage, size).await),
             "reaper" => report.add(name, "reaper", reaper::measure(stage, size).await),
             "memory" => report.add(name, "Redis memory", memory::measure(stage, size).await),

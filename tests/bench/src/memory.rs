@@ -52,7 +52,7 @@ async fn used(stage: &mut Stage) -> i64 {
     stage.info("used_memory").await.parse().unwrap()
 }
 
-async fn usage(stage: &mut Stage, key: &str) -> i64 {
+pub(crate) async fn usage(stage: &mut Stage, key: &str) -> i64 {
     let mut command = redis::cmd("MEMORY");
     // A pool of few seats has fewer samples than that; 0 means all.
     command.arg("USAGE").arg(key).arg("SAMPLES").arg(0);

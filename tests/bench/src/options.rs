@@ -4,13 +4,14 @@ use lexopt::{Arg, ValueExt};
 use std::{path::PathBuf, time::Duration};
 
 /// Every part, in the order they are measured and told.
-pub(crate) const PARTS: [&str; 13] = [
+pub(crate) const PARTS: [&str; 14] = [
     "heartbeat",
     "acquire",
     "flat",
     "fresh",
     "signing",
     "contention",
+    "full",
     "rebuild",
     "reaper",
     "memory",

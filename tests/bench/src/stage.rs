@@ -111,6 +111,7 @@ impl Stage {
             ("RATE_HEARTBEAT".into(), "off".into()),
             ("RATE_REGISTER".into(), "off".into()),
             ("RATE_ADMIN".into(), "off".into()),
+            ("RATE_PEOPLE".into(), "off".into()),
             ("HANDLE_KEY".into(), key(HANDLE_KEY)),
             ("LICENSE_PEPPER".into(), key(PEPPER)),
             ("TOKEN_ISSUER".into(), "https://licenses.example.com".into()),

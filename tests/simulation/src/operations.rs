@@ -157,7 +157,7 @@ words!(RecordsFault: Self::Kill = "kill", Self::Start = "start", Self::Backup = 
     Self::RestoreUnsafely = "restore-unsafely");
 words!(Function: Self::Acquire = "acquire", Self::Heartbeat = "heartbeat", Self::Release = "release");
 
-const STEPS: [(Step, &str); 10] = [
+const STEPS: [(Step, &str); 11] = [
     (Step::Acquire, "acquire"),
     (Step::Grant, "grant"),
     (Step::Heartbeat, "heartbeat"),
@@ -165,6 +165,7 @@ const STEPS: [(Step, &str); 10] = [
     (Step::EndSeats, "end-seats"),
     (Step::Reap, "reap"),
     (Step::ReapUsage, "reap-usage"),
+    (Step::ReapWants, "reap-wants"),
     (Step::RebuildPool, "rebuild-pool"),
     (Step::Change, "change"),
     (Step::Publish, "publish"),

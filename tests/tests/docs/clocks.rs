@@ -102,7 +102,11 @@ const DECISIONS: [Decision; 22] = [
     (
         "PostgreSQL `now()`",
         "in which months an ended session is looked for",
-        &[("migrations/0200_times.sql", "now()"), ("core/src/records/sessions.rs", "now()")],
+        &[
+            ("migrations/0200_times.sql", "now()"),
+            ("core/src/records/sessions.rs", "now()"),
+            ("core/src/records/demand.rs", "now()"),
+        ],
     ),
     (
         "PostgreSQL `now()`",
@@ -121,8 +125,8 @@ const DECISIONS: [Decision; 22] = [
     ),
     (
         "PostgreSQL `now()`",
-        "which minutes of use are too old, or too far ahead, to be written down",
-        &[("migrations/0251_record_usage.sql", "now()")],
+        "which minutes of use, and which wants, are too old or too far ahead to be written down",
+        &[("migrations/0251_record_usage.sql", "now()"), ("migrations/0253_record_wants.sql", "now()")],
     ),
 ];
 

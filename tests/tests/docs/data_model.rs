@@ -176,7 +176,10 @@ fn the_page_says_what_each_role_reads_calls_and_deletes() {
             "| `service` | acquire, heartbeat, release | no table |",
             "| `service` | acquire, heartbeat, release | licenses |",
         ),
-        ("alone: `end_seats`, `rebuild_pool`, `record_usage`, `count_grace`;", "alone: `end_seats`, `grant_seat`;"),
+        (
+            "alone: `end_seats`, `rebuild_pool`, `record_usage`, `record_wants`, `count_grace`;",
+            "alone: `end_seats`, `grant_seat`;",
+        ),
         ("DELETE or TRUNCATE anywhere but for what `admin` does to idempotency keys", "DELETE or TRUNCATE anywhere"),
         ("`graces`, `usage_minutes`, `usage_hours`", "`graces`, `usage_hours`"),
         ("`pools` (names, epochs and times", "`sessions` (names, epochs and times"),
@@ -222,8 +225,10 @@ fn erased_tables() -> BTreeSet<String> {
         number.starts_with("031") || number.starts_with("0323")
     }) {
         tables.extend(named.captures_iter(&text).map(|found| found[1].to_owned()));
-        if text.contains("history.places('sessions')") {
-            tables.insert("sessions".to_owned());
+        for table in ["sessions", "denials"] {
+            if text.contains(&format!("history.places('{table}')")) {
+                tables.insert(table.to_owned());
+            }
         }
         assert!(!text.contains("delete from public"), "{name} deletes");
     }

@@ -141,6 +141,7 @@ fn kept(text: &str) -> Vec<String> {
             "events" => "published events",
             "usage_minutes" => "how pools were used, by minutes",
             "usage_hours" => "the same by hours",
+            "denials" => "who wanted a seat of a full pool",
             _ => "something else",
         };
         demand(what, &found[2], &format!("`catalog.retention`, `{}`", &found[1]));

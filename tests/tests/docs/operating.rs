@@ -208,7 +208,7 @@ fn taken_variables(text: &str) -> Vec<String> {
 #[test]
 fn the_page_names_every_variable_that_license_local_takes() {
     let lies = [
-        ("RATE_ADMIN API_TOKEN_DAYS", "API_TOKEN_DAYS"),
+        ("RATE_PEOPLE API_TOKEN_DAYS", "API_TOKEN_DAYS"),
         ("HEARTBEAT_SECONDS REAPER", "HEARTBEAT_SECONDS REDIS_URL REAPER"),
     ];
     hold("docs/OPERATING.md", taken_variables, &lies);

@@ -69,7 +69,7 @@ const WORKFLOWS: [Workflow; 5] = [
 ];
 
 /// What an operation calls, and the scripts and SQL functions that are run by it.
-const CALLS: [(&str, &[&str]); 16] = [
+const CALLS: [(&str, &[&str]); 17] = [
     (".acquire(&", &["ACQUIRE"]),
     ("seats.heartbeat(", &["HEARTBEAT"]),
     ("seats.release(", &["RELEASE"]),
@@ -83,6 +83,7 @@ const CALLS: [(&str, &[&str]); 16] = [
     ("records.find_license(", &["find_license"]),
     ("records.count_grace(", &["count_grace"]),
     ("records.record_usage(", &["record_usage"]),
+    ("records.record_wants(", &["record_wants"]),
     ("records.keep_history(", &["history.step"]),
     ("batch.published(", &["mark_published"]),
     ("register_organization(", &["register_organization"]),

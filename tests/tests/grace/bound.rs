@@ -1,7 +1,7 @@
 //! What a sweep says of the bound is kept in the copy that scripts read, and in the records.
 
 use super::{EARNED, beyond_lease, has_grace, pass};
-use license_core::seat_store::{PoolKey, PoolRecords, PoolReply};
+use license_core::seat_store::{PoolKey, PoolRecords, PoolReply, ToldWants};
 use license_tests::World;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before
     let epoch = world.epoch().await as u64;
     let reap = async |grace_before_ms| {
         let records = PoolRecords { epoch, told_minute: 0, grace_before_ms };
-        world.seats().reap(pool, records, 1000).await.unwrap()
+        world.seats().reap(pool, records, ToldWants::default(), 1000).await.unwrap()
     };
     let reaped = reap(Some(between)).await;
     assert!(matches!(reaped, PoolReply::Answer(_)));

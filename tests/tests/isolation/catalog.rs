@@ -65,7 +65,7 @@ const PROMISES: &[(&str, &str)] = &[
            and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials'))
            and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (
-             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours']) root, pg_partition_tree(root::regclass) t
+             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours', 'denials']) root, pg_partition_tree(root::regclass) t
              where t.relid = c.oid))",
     ),
     (
@@ -163,7 +163,7 @@ const PROMISES: &[(&str, &str)] = &[
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
-               or p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
+               or p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
                and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype
                 or p.proname = any (array['audit_append', 'audit_seal', 'audit_seal_erased']) and p.proargtypes[0] = 'uuid'::regtype
                 or p.proname in ('staff_append', 'staff_seal'))) is not true)
@@ -204,7 +204,7 @@ const PROMISES: &[(&str, &str)] = &[
          select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
          where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
            and not (r = 'reaper' and p.proname = 'step')
-           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts',
+           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_events', 'erase_entries', 'erase_acts',
              'erase_things', 'erase_people', 'audit_append', 'audit_seal', 'audit_seal_erased', 'staff_append', 'staff_seal']))
          union all
          select r || ' history' from unnest(array['service']) r where has_schema_privilege(r, 'history', 'USAGE')",

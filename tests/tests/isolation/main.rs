@@ -9,6 +9,7 @@ mod rights;
 mod statements;
 mod strangers;
 mod takeover;
+mod told_wants;
 
 use license_core::records::{DatabaseRole, Records};
 use license_tests::{

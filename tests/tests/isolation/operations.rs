@@ -169,7 +169,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     let sql = "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and 'p_tenant' = any (proargnames) order by 1";
     let functions: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut two.truth().await).await.unwrap();
     // register_organization takes the id of a tenant it makes; set_license_status is suspend, resume and revoke; lock_pools locks the license's;
-    // record_usage is tried in `takeover.rs`; write_event writes what it is told for the tenant it is told, and looks for nothing.
+    // record_usage and record_wants are tried in `takeover.rs`; write_event writes what it is told for the tenant it is told, and looks for nothing.
     let tried = [
         "change_license",
         "count_grace",
@@ -185,6 +185,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "machines_on_grace",
         "rebuild_pool",
         "record_usage",
+        "record_wants",
         "register_organization",
         "resize_pool",
         "resolve_session",

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 38] = [
+const TABLES: [&str; 40] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours grace_after_heartbeats grace_beyond_seats holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
@@ -19,6 +19,7 @@ const TABLES: [&str; 38] = [
     "directory.license_numbers: nobody",
     "directory.retention: nobody",
     "directory.trials: nobody",
+    "history.denials_rest: nobody",
     "history.events: nobody",
     "history.events_rest: nobody",
     "history.sessions: nobody",
@@ -29,6 +30,7 @@ const TABLES: [&str; 38] = [
     "public.api_tokens: admin select, insert, update(granted_by last_used_at revoked_at)",
     "public.audit_heads: admin select",
     "public.audit_log: admin select",
+    "public.denials: admin select",
     "public.graces: admin select",
     "public.idempotency_keys: admin select, insert, update(request_hash begun outcome created_at), delete",
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
@@ -38,7 +40,7 @@ const TABLES: [&str; 38] = [
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
     "public.outbox_waiting: nobody",
-    "public.pools: admin select; reaper select(tenant_id pool_id license_id name epoch changed_at counted_minute used_at grace_told)",
+    "public.pools: admin select; reaper select(tenant_id pool_id license_id name epoch changed_at counted_minute wants_since used_at grace_told)",
     "public.projects: admin select, insert, update(name key license_ids version archived_at)",
     "public.seats: admin select; reaper select(tenant_id pool_id seat_no holder hold_until retired)",
     "public.sessions: admin select",
@@ -50,7 +52,7 @@ const TABLES: [&str; 38] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 78] = [
+const FUNCTIONS: [&str; 81] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -69,6 +71,7 @@ const FUNCTIONS: [&str; 78] = [
     "history.blank_sessions: nobody",
     "history.copy_rows: nobody",
     "history.erase_acts as owner: admin",
+    "history.erase_denials as owner: admin",
     "history.erase_ended as owner: admin",
     "history.erase_entries as owner: admin",
     "history.erase_events as owner: admin",
@@ -99,6 +102,7 @@ const FUNCTIONS: [&str; 78] = [
     "public.could_have_ended: admin",
     "public.count_grace as owner: reaper",
     "public.create_license as owner: admin",
+    "public.denial_id: nobody",
     "public.end_seats as owner: reaper, service",
     "public.end_sessions_of_old_keys as owner: admin",
     "public.find_license as owner: service",
@@ -117,6 +121,7 @@ const FUNCTIONS: [&str; 78] = [
     "public.protect: nobody",
     "public.rebuild_pool as owner: admin, reaper, service",
     "public.record_usage as owner: reaper",
+    "public.record_wants as owner: reaper",
     "public.register_organization as owner: admin",
     "public.resize_pool as owner: admin",
     "public.resolve_session as owner: service",

@@ -39,9 +39,10 @@ async fn furnish(two: &Two) {
             "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by) values ($1, gen_random_uuid(), 't', 'h', '{}', 'x')",
             "insert into idempotency_keys (tenant_id, principal, key_hash, request_hash) values ($1, 'p', 'k', 'r')",
             "insert into graces (tenant_id, pool_id, holder, until) values ($1, gen_random_uuid(), 'h', now())",
-            "insert into usage_minutes values ($1, gen_random_uuid(), now(), 1, 1, 1, 0, true)",
-            "insert into usage_hours values ($1, gen_random_uuid(), now(), 1, 1, 1, 1, 1, 1, 0)",
-            "insert into usage_days values ($1, gen_random_uuid(), now(), 1, 1, 1, 1, 1, 1, 0)",
+            "insert into usage_minutes values ($1, gen_random_uuid(), now(), 1, 1, 1, 0, 0, true)",
+            "insert into usage_hours values ($1, gen_random_uuid(), now(), 1, 1, 1, 1, 1, 1, 0, 0)",
+            "insert into denials values ($1, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'default', 'n', 'p', now(), 'hw', 'l', null, now(), 1)",
+            "insert into usage_days values ($1, gen_random_uuid(), now(), 1, 1, 1, 1, 1, 1, 0, 0)",
         ] {
             sqlx::query(sql).bind(license.tenant.0).execute(&mut truth).await.unwrap();
         }

@@ -56,7 +56,7 @@ fn grant(was: &str, is: &str) -> String {
 
 /// Two organizations with a seat each held, in a database as `migrate` leaves it (a copy of one has its tables and not its own rights), and
 /// a connection of whoever took the role over.
-async fn taken_over(role: DatabaseRole) -> (Two, PgConnection) {
+pub(super) async fn taken_over(role: DatabaseRole) -> (Two, PgConnection) {
     let two = two().await;
     migrate(&two.database).await.unwrap();
     let mut service = two.as_role(DatabaseRole::Service).await;
@@ -305,18 +305,25 @@ async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_tab
     ];
     refused(&mut reaper, &two.a, DENIED, &denied).await;
     let now = told::<i64>(&mut reaper, "select (extract(epoch from now()) / 60)::bigint", &two.a).await;
-    let right = json!({ "minute": now, "count": 2, "held": 1, "peak": 2, "total": 3, "denied": 4, "seen": false });
+    let right = json!({ "minute": now, "count": 2, "held": 1, "peak": 2, "total": 3, "denied": 4, "refused": 4, "seen": false });
     let with = |field: &str, value: Value| {
         let mut wrong = right.clone();
         wrong[field] = value;
         usage(&json!([wrong]))
     };
     let mut nonsense = vec![usage(&json!([])), usage(&json!({})), usage(&json!([1]))];
-    nonsense.extend(["minute", "count", "held", "peak", "total", "denied"].map(|field| with(field, json!(-1))));
-    nonsense.extend(["held", "peak", "total"].map(|field| with(field, json!(1_000_001))));
     nonsense
-        .extend(["minute", "count", "held", "peak", "total", "denied", "seen"].map(|field| with(field, Value::Null)));
-    nonsense.extend([with("count", json!(0)), with("count", json!(10_081)), with("held", json!(3))]);
+        .extend(["minute", "count", "held", "peak", "total", "denied", "refused"].map(|field| with(field, json!(-1))));
+    nonsense.extend(["held", "peak", "total"].map(|field| with(field, json!(1_000_001))));
+    nonsense.extend(
+        ["minute", "count", "held", "peak", "total", "denied", "refused", "seen"].map(|field| with(field, Value::Null)),
+    );
+    nonsense.extend([
+        with("count", json!(0)),
+        with("count", json!(10_081)),
+        with("held", json!(3)),
+        with("refused", json!(5)),
+    ]);
     let nonsense: Vec<&str> = nonsense.iter().map(String::as_str).collect();
     refused(&mut reaper, &two.a, REFUSED, &nonsense).await;
     let crossed = usage(&json!([right])).replace("{pool}", &two.b.pool_id.0.to_string());

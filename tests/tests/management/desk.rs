@@ -181,7 +181,8 @@ impl Desk {
             proxies: 1,
             token_days: 30,
             clock: world.clock.clone(),
-            limit: limit("admin"),
+            token_limit: limit("admin"),
+            people_limit: limit("people"),
             credential_guesses: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
         .merge(register::router(register::RegisterService {

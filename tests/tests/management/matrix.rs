@@ -199,7 +199,11 @@ fn about(path: &str, things: &Things) -> String {
     };
     let path = path.split('/').map(part).collect::<Vec<_>>().join("/");
     // The only read that does not answer without a question.
-    if path.ends_with("/usage") { format!("{path}?license={}", thing("license")) } else { path }
+    if path.ends_with("/usage") || path.ends_with("/seats-needed") {
+        format!("{path}?license={}", thing("license"))
+    } else {
+        path
+    }
 }
 
 fn judge(name: &str, answer: &Answered, verdict: Verdict) {

@@ -25,12 +25,12 @@ async fn a_principal_that_asks_too_often_is_told_when_to_come_back_and_another_i
     let me = async |who: &str| desk.get("/api/v1/me").by(&desk.person(who)).send().await;
     for left in ["r=2;t=10", "r=1;t=20", "r=0;t=30"] {
         let answer = me("owner").await;
-        assert_eq!(header(&answer, "ratelimit"), format!("\"admin\";{left}"));
-        assert_eq!(header(&answer, "ratelimit-policy"), "\"admin\";q=3;w=30");
+        assert_eq!(header(&answer, "ratelimit"), format!("\"people\";{left}"));
+        assert_eq!(header(&answer, "ratelimit-policy"), "\"people\";q=3;w=30");
         answer.ok(200);
     }
     let refused = me("owner").await;
-    assert_eq!((header(&refused, "retry-after"), header(&refused, "ratelimit")), ("10", "\"admin\";r=0;t=10"));
+    assert_eq!((header(&refused, "retry-after"), header(&refused, "ratelimit")), ("10", "\"people\";r=0;t=10"));
     refused.is(429, "rate_limited");
     me("somebody").await.ok(200);
     desk.get("/api/v1/me").by("e30.e30.e30").send().await.is(401, "token_invalid");

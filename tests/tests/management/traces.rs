@@ -46,6 +46,7 @@ impl Desk {
             "/people",
             "/sessions",
             "/sessions?state=ended",
+            "/denials",
             "/invitations",
             "/api-tokens",
             "/projects",
@@ -159,6 +160,14 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
     desk.end(&grace, &kicked.id, &json!({ "force": true })).await.ok(200);
     desk.end(&grace, &other.id, &json!({ "force": true })).await.ok(200);
     let mut truth = desk.world.truth().await;
+    // She waited for a seat twice.
+    let wanted = "select record_wants(tenant_id, pool_id, 0, jsonb_build_array(
+          jsonb_build_object('began', true, 'holder', 'a', 'first_ask', unix_ms(now()), 'machine', 'hw', 'person', lower($1),
+            'label', 'hopper-desk'),
+          jsonb_build_object('began', true, 'holder', 'b', 'first_ask', unix_ms(now()), 'machine', 'hw', 'person', lower($1),
+            'label', 'hopper-lap')))
+        from pools where pool_id = $2";
+    sqlx::query(wanted).bind(ADDRESS).bind(desk.world.license.pool_id.0).execute(&mut truth).await.unwrap();
     // Half of what happened was published, and some of it lies in tables that are on their way.
     let published = "update outbox set published_at = now()
         where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'";
@@ -168,6 +177,10 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
         update history.sessions_slept_1 set session_id = gen_random_uuid(), label = 'hopper-aside';
         create table history.events_kept_2026_01 (like history.events including all);
         insert into history.events_kept_2026_01 select * from outbox where published_at is not null;
+        create table history.denials_slept_1 (like history.denials_rest including all);
+        with gone as (delete from denials where label = 'hopper-lap' returning *)
+        insert into history.denials_slept_1 select * from gone;
+        alter table history.denials_slept_1 owner to owner;
         create table history.sessions_over_2026_01 (like history.sessions including all);
         insert into history.sessions_over_2026_01 select * from sessions where label = 'hopper-lap' and ended_at is not null;
         alter table history.sessions_slept_1 owner to owner;

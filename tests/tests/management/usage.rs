@@ -45,6 +45,7 @@ async fn a_series_says_what_was_held_and_refused_and_adds_up_seat_hours_across_a
     assert_eq!(minutes["peak"], json!([1, 1, 1, 1]));
     assert_eq!(minutes["total"], json!([total, total, 1, 1]));
     assert_eq!(minutes["denied"], json!([0, 0, 2, 0]));
+    assert_eq!(minutes["refused"], json!([0, 0, 1, 0]), "the second is the same want");
     assert_eq!(minutes["seen"], json!([0, 1, 1, 1]));
     assert_eq!(minutes["at"].as_array().unwrap().len(), 4);
     let hours = |seats: i64| seats as f64 / 60.0;
@@ -65,9 +66,9 @@ async fn a_series_says_what_was_held_and_refused_and_adds_up_seat_hours_across_a
     assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8; header=present");
     let rows = csv.body.as_str().unwrap().lines().map(|line| line.split(',').collect::<Vec<_>>());
     let rows: Vec<Vec<&str>> = rows.collect();
-    assert_eq!(rows[0], ["at", "denied", "minutes", "peak", "pools", "seen", "total", "used"]);
+    assert_eq!(rows[0], ["at", "denied", "minutes", "peak", "pools", "refused", "seen", "total", "used"]);
     assert_eq!(rows.len(), 5, "a line for each point");
-    assert_eq!(rows[3][1..], ["2", "1", "1", "1", "1", "1", "1.0"], "{rows:?}");
+    assert_eq!(rows[3][1..], ["2", "1", "1", "1", "1", "1", "1", "1.0"], "{rows:?}");
     assert_eq!(minutes["at"][2], rows[3][0]);
     // In parts, no point is there twice: each ends with the point that its end is in.
     let day = &at_of(&minutes, 0)[..10];

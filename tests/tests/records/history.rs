@@ -113,8 +113,10 @@ async fn what_ended_while_no_reaper_ran_for_years_is_put_in_its_place_and_what_i
         let at = at(months);
         for tenant in ["01970000-0000-7000-8000-000000000001", "01970000-0000-7000-8000-000000000002"] {
             book.run(&format!(
-                "insert into usage_minutes values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 0, true);
-                 insert into usage_hours values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 1, 1, 1, 0)"
+                "insert into usage_minutes values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 0, 0, true);
+                 insert into denials values ('{tenant}', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'default', 'n', 'p', {at},
+                   'hw', 'l', null, {at}, 1);
+                 insert into usage_hours values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 1, 1, 1, 0, 0)"
             ))
             .await;
         }
@@ -131,6 +133,7 @@ async fn what_ended_while_no_reaper_ran_for_years_is_put_in_its_place_and_what_i
     assert_eq!(book.number("select count(*) from history.usage_minutes_rest").await, 0);
     assert_eq!(book.number("select count(*) from usage_minutes").await, 2, "kept for 90 days");
     assert_eq!(book.number("select count(*) from usage_hours").await, 4, "kept for three years");
+    assert_eq!(book.number("select count(*) from denials").await, 2, "kept for 90 days");
     assert_eq!(book.number("select count(*) from outbox").await, 5, "what nobody published waits on");
     assert_eq!(book.end_of(grant.session).await.as_deref(), Some("expired"));
     assert_eq!(book.end_of(open.session).await, None);

@@ -22,10 +22,10 @@ const OTHERS: &str = "
     set session_replication_role = replica;
     create temporary table others as select gen_random_uuid() as tenant_id, gen_random_uuid() as pool_id
       from generate_series(1, $POOLS);
-    insert into usage_minutes select tenant_id, pool_id, date_trunc('minute', now()) - make_interval(mins => n), 3, 4, 5, 0, true
+    insert into usage_minutes select tenant_id, pool_id, date_trunc('minute', now()) - make_interval(mins => n), 3, 4, 5, 0, 0, true
       from generate_series(1, $MINUTES) n, others;
     insert into usage_hours
-      select tenant_id, pool_id, date_trunc('hour', now(), 'UTC') - make_interval(hours => n), 60, 60, 180, 300, 4, 5, 0
+      select tenant_id, pool_id, date_trunc('hour', now(), 'UTC') - make_interval(hours => n), 60, 60, 180, 300, 4, 5, 0, 0
       from generate_series(1, $HOURS) n, others;
     drop table others;
     set session_replication_role = origin;";

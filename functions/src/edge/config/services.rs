@@ -195,8 +195,10 @@ pub struct AdminConfig {
     pub staff_rules: StaffRules,
     /// How many days an API token is good for where nobody says when it ends.
     pub token_days: u16,
-    /// `RATE_ADMIN`: requests of each principal; 60 a minute unless set.
-    pub limit: Option<RateLimit>,
+    /// `RATE_ADMIN`: requests of each API token; 60 a minute unless set.
+    pub token_limit: Option<RateLimit>,
+    /// `RATE_PEOPLE`: requests of each person and of each member of staff; 300 a minute, 120 at once, unless set.
+    pub people_limit: Option<RateLimit>,
 }
 
 impl AdminConfig {
@@ -205,9 +207,10 @@ impl AdminConfig {
         let peppers = peppers(env)?;
         let (stores, credentials) = (StoresConfig::from_env(env)?, CredentialsConfig::from_env(env)?);
         let (staff, token_days) = (staff(env)?, token_days(env)?);
-        let limit = rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?;
+        let token_limit = rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?;
+        let people_limit = rate(env, "RATE_PEOPLE", RateLimit { per_minute: 300, burst: 120 })?;
         let staff_rules = StaffRules::from_env(env)?;
-        Ok(Self { stores, peppers, credentials, staff, staff_rules, token_days, limit })
+        Ok(Self { stores, peppers, credentials, staff, staff_rules, token_days, token_limit, people_limit })
     }
 }
 

@@ -106,11 +106,12 @@ pub const VARIABLES: &[Variable] = &[
         default: Value("10"),
         meaning: "different forged tokens and invented invitations of each address",
     },
+    Variable { name: "RATE_ADMIN", readers: Only(&["admin"]), default: Value("60"), meaning: "each API token" },
     Variable {
-        name: "RATE_ADMIN",
+        name: "RATE_PEOPLE",
         readers: Only(&["admin"]),
-        default: Value("60"),
-        meaning: "each person, token or member of staff",
+        default: Value("300/120"),
+        meaning: "each person and each member of staff",
     },
     Variable {
         name: "REDIS_REPLID_SOURCE",

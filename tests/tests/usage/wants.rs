@@ -1,0 +1,146 @@
+//! One want is one denial, however often it asks and however badly it is told.
+
+use crate::{
+    MINUTE, sweep, world,
+    written::{Fate, Want, wants},
+};
+use license_core::protocol::steps::Step;
+use license_tests::{World, client::release};
+use std::time::Duration;
+
+/// The one denial there is.
+async fn only_want(world: &World) -> Want {
+    let all: Vec<_> = wants(world).await.into_values().collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0]
+}
+
+/// A world whose seats are all held.
+async fn full_world() -> (World, license_core::protocol::acquire::LeasedSeat) {
+    let world = world().await;
+    world.resize(1).await;
+    let seat = world.machine("holder").seated(&world.protocol).await;
+    (world, seat)
+}
+
+#[tokio::test]
+async fn polls_are_one_denial_that_is_there_with_the_next_sweep_and_ends_with_the_seat() {
+    let (world, seat) = full_world().await;
+    let (waiting, began) = (world.machine("waiting"), world.clock.now_ms());
+    for asks in 1..=20 {
+        waiting.turned_away(&world.protocol).await;
+        if asks == 1 {
+            sweep(&world).await;
+            assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Waits });
+        }
+        world.pass(Duration::from_secs(10));
+    }
+    release(&world.protocol, &seat).await;
+    let granted = world.clock.now_ms();
+    waiting.seated(&world.protocol).await;
+    sweep(&world).await;
+    let last = granted - 10_000;
+    assert_eq!(only_want(&world).await, Want { last, tries: 20, fate: Fate::Granted(granted) });
+    assert_eq!(world.count("select count(*) from outbox where kind = 'seat.denied'").await, 1);
+}
+
+#[tokio::test]
+async fn who_is_silent_for_a_lease_gave_up_and_wants_anew() {
+    let (world, _) = full_world().await;
+    let (waiting, began) = (world.machine("waiting"), world.clock.now_ms());
+    waiting.turned_away(&world.protocol).await;
+    let lease = world.timing.ttl;
+    world.pass(lease - Duration::from_millis(1));
+    world.machine("holder").seated(&world.protocol).await;
+    waiting.turned_away(&world.protocol).await;
+    world.pass(lease);
+    world.machine("holder").seated(&world.protocol).await;
+    waiting.turned_away(&world.protocol).await;
+    sweep(&world).await;
+    let lease = lease.as_millis() as i64;
+    let of = |first| ("waiting".to_owned(), first);
+    let last = began + lease - 1;
+    let expected = [
+        (of(began), Want { last, tries: 2, fate: Fate::GaveUp }),
+        (of(last + lease), Want { last: last + lease, tries: 1, fate: Fate::Waits }),
+    ];
+    assert_eq!(wants(&world).await, expected.into());
+}
+
+#[tokio::test]
+async fn a_sweep_that_dies_and_two_at_once_tell_each_want_once() {
+    let (world, _) = full_world().await;
+    world.machine("a").turned_away(&world.protocol).await;
+    world.reaper.steps().cut(Step::ReapWants);
+    assert!(!sweep(&world).await);
+    assert_eq!(wants(&world).await.len(), 0);
+    world.machine("b").turned_away(&world.protocol).await;
+    tokio::join!(sweep(&world), sweep(&world));
+    assert_eq!(wants(&world).await.len(), 2);
+    assert_eq!(world.count("select count(*) from outbox where kind = 'seat.denied'").await, 2);
+}
+
+#[tokio::test]
+async fn an_edit_loses_no_want_and_a_loss_of_redis_marks_those_that_went_on() {
+    let (world, _) = full_world().await;
+    let began = world.clock.now_ms();
+    world.machine("a").turned_away(&world.protocol).await;
+    sweep(&world).await;
+    world.suspend().await;
+    world.resume().await;
+    world.pass(MINUTE);
+    world.machine("a").turned_away(&world.protocol).await;
+    sweep(&world).await;
+    assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Waits });
+    world.flush().await;
+    world.pass(Duration::from_secs(1));
+    world.machine("holder").seated(&world.protocol).await;
+    sweep(&world).await;
+    assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Lost });
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_to_have_given_up_also_where_nobody_holds_a_seat_any_more() {
+    let (world, seat) = full_world().await;
+    world.machine("a").turned_away(&world.protocol).await;
+    sweep(&world).await;
+    release(&world.protocol, &seat).await;
+    for _ in 0..=world.timing.ttl.as_secs() / 60 {
+        world.pass(MINUTE);
+        sweep(&world).await;
+    }
+    assert_eq!(only_want(&world).await.fate, Fate::GaveUp);
+}
+
+#[tokio::test]
+async fn a_storm_of_ever_new_machines_is_counted_and_what_it_costs_in_redis_is_bounded() {
+    let (world, _) = full_world().await;
+    let mut redis = world.redis().await;
+    let (asks, most) = (10_500, 10_000);
+    for machine in 0..asks {
+        world.machine(&format!("m{machine}")).turned_away(&world.protocol).await;
+    }
+    let key = |suffix: &str| format!("{{{}}}/default:{suffix}", world.license.pool.license);
+    let mut bytes = 0_u64;
+    for suffix in ["y", "v", "e"] {
+        let of_key: u64 = redis::cmd("MEMORY")
+            .arg("USAGE")
+            .arg(key(suffix))
+            .arg("SAMPLES")
+            .arg(0)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+        bytes += of_key;
+        println!("{suffix}: {of_key} bytes");
+    }
+    assert!(bytes < 8 << 20, "{bytes} bytes");
+    world.pass(MINUTE);
+    sweep(&world).await;
+    assert_eq!(wants(&world).await.len(), most);
+    let counted = world.count("select denied from usage_minutes order by at limit 1").await;
+    assert_eq!(counted, asks);
+    assert_eq!(world.count("select refused from usage_minutes order by at limit 1").await, asks);
+    let left: u64 = redis::cmd("ZCARD").arg(key("e")).query_async(&mut redis).await.unwrap();
+    assert_eq!(left, 0, "what was told is forgotten");
+}
