@@ -23,6 +23,8 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SRC), str(SRC.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 START = 1_795_700_000.0
+SOON_SECONDS = 10.0
+"""Much less than what would be waited for in vain (a minute), and much more than a busy machine needs."""
 Make = Callable[..., MachineSources]
 
 
@@ -96,6 +98,14 @@ def until(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
         if time.monotonic() > over:
             raise AssertionError(f"did not come true within {timeout} s")
         time.sleep(0.01)
+
+
+async def until_in_loop(is_true: Callable[[], bool]) -> None:
+    """Wait for a condition without holding the event loop up."""
+    end = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < end, "did not come true within 60 s"
+        await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from coditect_license._http import AsyncHttp, SyncHttp
 from coditect_license._proxies import RequestWay
 from coditect_license._seat_thread import SeatThread
 
-from .conftest import FakeClock, until
+from .conftest import SOON_SECONDS, FakeClock, until
 from .fake_server import ISSUER, FakeServer, Http
 from .pulse import within
 
@@ -284,7 +284,7 @@ LEAST_SECONDS = 0.05
 def ends_in_time(call: Callable[[], object], timeout: float, given: SentRequests) -> ServerUnreachable:
     """What a call raises whose requests all take as long as they may. Its last one is named by what it raises."""
     with pytest.raises(ServerUnreachable) as caught:
-        within(timeout + 1.5, call)
+        within(SOON_SECONDS, call)
     sender = next(thread for thread, name, _ in given if name == caught.value.request_id)
     seconds: list[float] = []
     for thread, name, timeout_given in given:
@@ -316,9 +316,9 @@ def test_nobody_waits_longer_than_the_timeout_for_a_server_that_drips(
 def test_an_unreachable_server_is_said_so_in_words_for_people(settings: dict[str, Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    client = LicenseClient(url, timeout=20.0, max_retries=0, **settings)
+    client = LicenseClient(url, timeout=60.0, max_retries=0, **settings)
     with client, pytest.raises(ServerUnreachable) as caught:
-        within(10, client.seat)  # nothing is waited for where the connection is refused
+        within(SOON_SECONDS, client.seat)  # nothing is waited for where the connection is refused
     error = caught.value
     assert url in str(error) and "refused" in str(error) and "no token was kept" in str(error)
 

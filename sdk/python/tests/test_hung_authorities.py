@@ -20,7 +20,7 @@ HUNG = """
 import asyncio, contextlib
 from coditect_license import AsyncLicenseClient, ServerUnreachable, _flows as flows, _process as process
 from tests.pulse import within
-process.FORK_SECONDS = flows.TRY_SECONDS = 60.0
+process.FORK_SECONDS = flows.TRY_SECONDS = 100.0
 process._import_all(process._late_imports())
 face, origin, path, ca = {face!r}, {origin!r}, {path!r}, {ca!r}
 settings |= dict(timeout=3.0, offline=False)
@@ -59,7 +59,7 @@ def start():
 
 def refused():
     try:
-        within(6, start)
+        within(20, start)
     except (ServerUnreachable, AssertionError) as error:
         said.append(error)
 
@@ -107,7 +107,7 @@ OFFLINE = """
 import asyncio
 from coditect_license import AsyncLicenseClient, _flows as flows, _process as process
 from tests.pulse import within
-process.EXIT_SECONDS = flows.TRY_SECONDS = 60.0
+process.EXIT_SECONDS = flows.TRY_SECONDS = 100.0
 process._import_all(process._late_imports())
 settings |= dict(timeout=2.0, verify={path!r})
 os.mkfifo({path!r})
@@ -122,7 +122,7 @@ def start():
     with LicenseClient(client._context.server, **settings) as other, other.seat() as seat:
         return seat.state
 
-state = within(5, start)
+state = within(20, start)
 assert state is SeatState.OFFLINE, state
 print(time.time())
 """

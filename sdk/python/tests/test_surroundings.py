@@ -22,13 +22,14 @@ from coditect_license import (
     LicenseError,
     SeatState,
     ServerUnreachable,
+    _flows as flows,
     _identity as identity,
     _store as store_module,
 )
 from coditect_license._files import write_private
 from coditect_license._identity import MachineSources
 
-from .conftest import SRC, longest_standstill, until
+from .conftest import SOON_SECONDS, SRC, longest_standstill, until
 from .fake_server import ISSUER, KEY, ROOTS, FakeServer, Http
 from .pulse import within
 from .test_lifecycle import POSIX, Program
@@ -86,72 +87,118 @@ class Hang:
         self.ended = True
         raise OSError(5, "Input/output error")
 
-    def beside(self, seconds: float, call: Callable[[], Any]) -> Any:
-        """What a call returns or raises while the disk hangs, within so many seconds in which it was run."""
+    def beside(self, call: Callable[[], Any]) -> Any:
+        """What a call returns or raises while the disk hangs, soon by the time in which it was run."""
         try:
-            return within(seconds, call)
+            return within(SOON_SECONDS, call)
         finally:
             assert self.began and not self.ended, "it goes on while the disk hangs"
 
 
-@pytest.fixture
-def hung_disk(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Any:
-    """The disk of the kept token, and no other: pytest has files of its own."""
-    hang, cache = Hang(), settings["cache_dir"]
+class LoopsDisk:
+    """A disk that fails as soon as the event loop has run since it was asked, so that it hangs what stops the loop."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.asked = 0
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        assert self.loop is not None
+        self.asked += 1
+        has_run = threading.Event()
+        self.loop.call_soon_threadsafe(has_run.set)
+        has_run.wait(60)
+        raise OSError(5, "Input/output error")
+
+
+def replace_disk(monkeypatch: pytest.MonkeyPatch, cache: Path, disk: Callable[..., Any]) -> None:
+    """Have the kept token on this disk, and nothing else: pytest has files of its own."""
 
     def hanging(usual: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Path, *arguments: Any, **keywords: Any) -> Any:
-            return (hang if cache in path.parents else usual)(path, *arguments, **keywords)
+            return (disk if cache in path.parents else usual)(path, *arguments, **keywords)
 
         return call
 
     monkeypatch.setattr(store_module, "write_private", hanging(write_private))
     for name in ("read_bytes", "unlink"):
         monkeypatch.setattr(Path, name, hanging(getattr(Path, name)))
+
+
+@pytest.fixture
+def hung_disk(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Any:
+    hang = Hang()
+    replace_disk(monkeypatch, settings["cache_dir"], hang)
     yield hang
     hang.go.set()
 
 
 def test_a_disk_that_hangs_holds_no_start_no_release_and_no_program_up(
-    hung_disk: Hang, http: Http, settings: dict[str, Any]
+    hung_disk: Hang, http: Http, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with LicenseClient(http.url, timeout=3.0, **settings) as client:
-        seat = hung_disk.beside(3.5, client.seat)
-        assert hung_disk.beside(0.5, lambda: seat.state) is SeatState.ONLINE
+    with LicenseClient(http.url, timeout=60.0, **settings) as client:
+        seat = hung_disk.beside(client.seat)
+        # The disk was waited for in vain, so nobody waits for it again while it hangs.
+        monkeypatch.setattr(flows, "DISK_SECONDS", 60.0)
+        assert hung_disk.beside(lambda: seat.state) is SeatState.ONLINE
         before = http.fake.verbs().count("heartbeat")
         seat.retry_now()
         until(lambda: http.fake.verbs().count("heartbeat") > before)
-        assert hung_disk.beside(2.0, lambda: seat.release(timeout=60))
-        lease = hung_disk.beside(3.5, client.acquire)
-        hung_disk.beside(3.5, lambda: client.release(lease))
+        assert hung_disk.beside(lambda: seat.release(timeout=60))
+        lease = hung_disk.beside(client.acquire)
+        hung_disk.beside(lambda: client.release(lease))
     assert set(http.fake.sessions) == set(http.fake.released)
 
 
-def test_a_disk_that_hangs_while_the_server_is_away_is_told_in_time(hung_disk: Hang, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("timeout", "disk_seconds"), [(60.0, 1.0), (1.0, 60.0)])
+def test_a_disk_that_hangs_while_the_server_is_away_is_told_in_time(
+    hung_disk: Hang, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, timeout: float, disk_seconds: float
+) -> None:
+    """A start ends when its own time is over, and sooner when the time for the disk is."""
+    monkeypatch.setattr(flows, "DISK_SECONDS", disk_seconds)
+    settings |= {"timeout": timeout, "max_retries": 0}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    client = LicenseClient(url, timeout=1.0, max_retries=0, **settings)
+    client = LicenseClient(url, **settings)
     with pytest.raises(ServerUnreachable, match="disk"):
-        hung_disk.beside(2.5, client.seat)
+        hung_disk.beside(client.seat)
 
     async def program() -> None:
-        async with AsyncLicenseClient(url, timeout=1.0, max_retries=0, **settings).seat():
+        async with AsyncLicenseClient(url, **settings).seat():
             pass
 
     with pytest.raises(ServerUnreachable, match="disk"):
-        hung_disk.beside(2.5, lambda: asyncio.run(program()))
+        hung_disk.beside(lambda: asyncio.run(program()))
 
 
-def test_a_disk_that_hangs_stops_no_event_loop(hung_disk: Hang, http: Http, settings: dict[str, Any]) -> None:
+async def hold_and_release(http: Http, settings: dict[str, Any]) -> None:
+    async with AsyncLicenseClient(http.url, timeout=60.0, **settings) as client:
+        async with client.seat() as seat:
+            assert seat.state is SeatState.ONLINE
+        lease = await client.acquire()
+        await client.release(lease)
+
+
+def test_a_disk_that_hangs_holds_no_asyncio_program_up(hung_disk: Hang, http: Http, settings: dict[str, Any]) -> None:
+    hung_disk.beside(lambda: asyncio.run(hold_and_release(http, settings)))
+    assert set(http.fake.sessions) == set(http.fake.released)
+
+
+def test_a_disk_that_hangs_stops_no_event_loop(
+    http: Http, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for the disk waits for a minute here, so a loop that waits itself stands still for that long."""
+    disk = LoopsDisk()
+    replace_disk(monkeypatch, settings["cache_dir"], disk)
+    monkeypatch.setattr(flows, "DISK_SECONDS", 60.0)
+
     async def program() -> None:
-        async with AsyncLicenseClient(http.url, **settings) as client:
-            async with client.seat() as seat:
-                assert seat.state is SeatState.ONLINE
-            lease = await client.acquire()
-            await client.release(lease)
+        disk.loop = asyncio.get_running_loop()
+        await hold_and_release(http, settings)
 
-    longest = hung_disk.beside(10, lambda: longest_standstill(program))
-    assert longest < 0.75, f"the loop stood still for {longest:.2f} s"
+    longest = longest_standstill(program)
+    assert longest < SOON_SECONDS, f"the loop stood still for {longest:.2f} s"
+    assert disk.asked == 4, "a start reads and writes the kept token, and each release reads it"
     assert set(http.fake.sessions) == set(http.fake.released)
 
 
@@ -186,7 +233,7 @@ def test_a_machine_whose_identity_cannot_be_read_in_time_is_told_so(
     client = LicenseClient(ISSUER, timeout=0.5, system=sources(data_dir=hang), **settings)
     for ask in (client.seat, client.acquire, client.validate, lambda: client.hardware_id):
         with pytest.raises(LicenseError, match=r"disk|hardware_id"):
-            hang.beside(2.0, ask)
+            hang.beside(ask)
     hang.go.set()
     until(lambda: client._context.is_found_out)
     assert client.hardware_id
@@ -303,7 +350,7 @@ def test_root_keys_on_a_disk_that_hangs_are_told_of_in_time(
     hang = Hang()
     monkeypatch.setattr(Path, "read_bytes", hang)
     with pytest.raises(ConfigurationError, match="roots"):
-        hang.beside(2.0, lambda: LicenseClient(ISSUER, **settings | {"roots": "/mnt/roots.json", "timeout": 0.5}))
+        hang.beside(lambda: LicenseClient(ISSUER, **settings | {"roots": "/mnt/roots.json", "timeout": 0.5}))
     hang.go.set()
 
 
