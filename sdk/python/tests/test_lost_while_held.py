@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from coditect_license import SeatState, ServerUnreachable
+from coditect_license import LicenseError, SeatState, ServerUnreachable
+from coditect_license._context import Context
 from coditect_license._seat_core import SeatCore
-from coditect_license.testing import InMemoryServer
+from coditect_license.testing import InMemoryServer, OutageKind
 
 from .conftest import until
 from .test_unknown_outcomes import LOST, double
@@ -56,6 +58,46 @@ def test_the_lost_answer_of_a_seat_that_comes_back_leaves_no_seat_behind(double:
         assert len(double.own_sessions()) == 1
 
     hold(double, face, program)
+    assert double.own_sessions() == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_seat_that_is_released_while_nobody_answers_leaves_what_it_was_granted_to_its_client(
+    double: InMemoryServer, face: str
+) -> None:
+    """Its answer was lost and its last question too: the client asks when it is closed."""
+    handle = double.handle
+
+    def lose_acquires(request: httpx.Request) -> httpx.Response:
+        with double.outage(LOST if request.url.path.endswith("acquire") else OutageKind.UNREACHABLE):
+            return handle(request)
+
+    def program(seat: Any) -> None:
+        for session in double.own_sessions():
+            double.pool.end(session, "expired", double.now())
+        seat._core.session_lost = True  # as a heartbeat would say
+        double.handle = lose_acquires  # type: ignore[method-assign]
+        call = seat._keeper._loop.call_soon_threadsafe if face == "task" else lambda now: now()
+        call(seat.retry_now)
+        until(lambda: isinstance(seat.problem, ServerUnreachable) and len(double.own_sessions()) == 1)
+
+    def by_thread() -> None:
+        with double.client() as client:
+            seat = client.seat()
+            program(seat)
+            seat.release()
+            assert double.own_sessions()
+            double.handle = handle  # type: ignore[method-assign]
+
+    async def by_task() -> None:
+        async with double.async_client() as client:
+            seat = await client.seat()
+            await asyncio.to_thread(program, seat)
+            await seat.release()
+            assert double.own_sessions()
+            double.handle = handle  # type: ignore[method-assign]
+
+    asyncio.run(by_task()) if face == "task" else by_thread()
     assert double.own_sessions() == []
 
 
@@ -111,3 +153,31 @@ def test_a_seat_that_starts_offline_shares_its_attempt_with_no_other_start(
         assert double.bodies("acquire")[-1]["attempt"] not in drawn
 
     hold(double, face, program, **settings)
+
+
+def test_a_seat_whose_caller_went_on_without_an_answer_keeps_its_attempt(
+    double: InMemoryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is lost later, and the disk does not say any more that the seat may go on. It goes on all the same."""
+    settings = keep_a_token(double, tmp_path) | {"timeout": 0.2}
+    go, start, why, left = threading.Event(), SeatCore.start_offline, [None, "the disk hangs."], list[str]()
+
+    def lose_late(request: httpx.Request) -> httpx.Response:
+        go.wait(60)
+        raise httpx.ReadError("the connection was lost", request=request)
+
+    def start_once(core: SeatCore, error: LicenseError) -> str | None:
+        start(core, error)
+        return why.pop(0)
+
+    monkeypatch.setattr(SeatCore, "start_offline", start_once)
+    monkeypatch.setattr(Context, "leave_unsettled", lambda _, attempt: left.append(attempt))
+    double.handle = lose_late  # type: ignore[method-assign]
+
+    def program(seat: Any) -> None:
+        assert seat.state is SeatState.OFFLINE
+        go.set()
+        until(lambda: not why and seat._keeper._opened.wait(1))
+        assert seat.state is SeatState.OFFLINE and not left
+
+    hold(double, "thread", program, **settings)

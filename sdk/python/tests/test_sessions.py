@@ -281,11 +281,10 @@ def test_waiting_polls_at_the_smaller_of_next_seat_in_and_15_s_with_jitter(
     assert 560 <= clock.mono - began <= 600
     assert all(15 <= gap <= 15 * 1.25 for gap in gaps) and len(set(gaps)) > 5
     members["next_seat_in"] = 3
-    tries.clear()
-    world.sent.clear()
+    again = World.of_context(world)
     with pytest.raises(NoSeats):
-        world.start(wait=60)
-    tries = world.times("acquire")
+        again.start(wait=60)
+    tries = again.times("acquire")
     assert all(3 <= b - a <= 3 * 1.25 for a, b in itertools.pairwise(tries)) and len(tries) > 12
 
 

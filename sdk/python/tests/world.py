@@ -8,7 +8,14 @@ from typing import Any
 
 import httpx
 
-from coditect_license import LicenseClient, SeatEvent, SeatState, _flows as flows, _seat_flows as seat_flows
+from coditect_license import (
+    LicenseClient,
+    LicenseError,
+    SeatEvent,
+    SeatState,
+    _flows as flows,
+    _seat_flows as seat_flows,
+)
 from coditect_license._context import Context
 from coditect_license._exchange import (
     DoAside,
@@ -61,7 +68,11 @@ class World:
     def start(self, *, wait: float | None = None) -> None:
         until = None if wait is None else self.clock.mono + wait
         first = seat_flows.open_seat(self.core, self.clock.mono + self.context.timeout, until, None)
-        flows.drive(first, self._send, self._wait)
+        try:
+            flows.drive(first, self._send, self._wait)
+        except LicenseError:
+            seat_flows.give_up(self.core)  # as the thread and the task do
+            raise
 
     def state(self) -> SeatState:
         return self.core.state

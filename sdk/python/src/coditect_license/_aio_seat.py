@@ -221,7 +221,7 @@ class SeatTask:
         except Exception as error:  # noqa: BLE001 - raised again by open
             if not self._opened_without_reply:
                 self._open_error = error
-                self.core.close()
+                seat_flows.give_up(self.core)
         self._note_opened()
         while not self.core.over:
             try:

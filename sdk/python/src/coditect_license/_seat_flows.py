@@ -21,7 +21,10 @@ OnWait = flows.OnWait | None
 
 
 def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait: OnWait) -> Flow[None]:
-    """Get the first lease, or start within the signed grace of the last one. Raises what refused both."""
+    """Get the first lease, or start within the signed grace of the last one. Raises what refused both.
+
+    Whoever gives the seat up then has others repeat its attempt (:func:`give_up`).
+    """
     context, generation = core.context, core.generation
     yield from flows.prepare(context, deadline)
     if context.offline:
@@ -41,7 +44,6 @@ def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait
         if why_not is None:
             core.report_changes()
             return
-        flows.leave_to_others(context, core.attempt, core.grants)
         if isinstance(error, errors.ServerUnreachable):
             raise errors.with_offline(error, why_not) from error.__cause__
         raise
@@ -50,6 +52,12 @@ def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait
         yield from write_down(core)
         raise
     yield from take_over(core, lease, generation)
+
+
+def give_up(core: SeatCore) -> None:
+    """End a seat that was never opened. If it is not known what it was granted, another start may ask."""
+    core.close()
+    flows.leave_to_others(core.context, core.attempt, core.grants)
 
 
 def take_over(core: SeatCore, lease: Lease, generation: int) -> Flow[bool]:
@@ -108,6 +116,8 @@ def give_seat_back(core: SeatCore, deadline: float, *, interrupted: bool = False
         yield from flows.give_back(core.context, core.grants, deadline)
     else:
         settled = yield from flows.settle(core.context, core.attempt, core.grants, deadline)
+        if not settled:
+            flows.leave_to_others(core.context, core.attempt, core.grants)
     core.release_confirmed = core.to_release is None and settled
     yield from write_down(core)
 

@@ -122,7 +122,8 @@ class SeatThread:
                     # heartbeat.
                     if not self._opened_without_reply:
                         self._open_error = error
-                        self.core.close()
+                if self._open_error is not None:
+                    seat_flows.give_up(self.core)
             finally:
                 self._opened.set()
             self._keep()
