@@ -61,11 +61,13 @@ def test_the_lost_answer_of_a_seat_that_comes_back_leaves_no_seat_behind(double:
     assert double.own_sessions() == []
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_a_seat_that_is_released_while_nobody_answers_leaves_what_it_was_granted_to_its_client(
-    double: InMemoryServer, face: str
+def release_in_vain(
+    double: InMemoryServer, face: str, meanwhile: Callable[[Callable[[], Any]], object] = lambda _: None
 ) -> None:
-    """Its answer was lost and its last question too: the client asks when it is closed."""
+    """Hold a seat whose session is lost, ask again and lose the answer, and release it while nobody answers.
+
+    Then everything is answered again, something else is done with who takes another seat, and the client is closed.
+    """
     handle = double.handle
 
     def lose_acquires(request: httpx.Request) -> httpx.Response:
@@ -85,20 +87,53 @@ def test_a_seat_that_is_released_while_nobody_answers_leaves_what_it_was_granted
         with double.client() as client:
             seat = client.seat()
             program(seat)
-            seat.release()
+            assert not seat.release()
             assert double.own_sessions()
             double.handle = handle  # type: ignore[method-assign]
+            meanwhile(client.seat)
 
     async def by_task() -> None:
         async with double.async_client() as client:
             seat = await client.seat()
             await asyncio.to_thread(program, seat)
-            await seat.release()
+            assert not await seat.release()
             assert double.own_sessions()
             double.handle = handle  # type: ignore[method-assign]
+            loop = asyncio.get_running_loop()
+
+            async def start() -> Any:
+                return await client.seat()
+
+            await asyncio.to_thread(meanwhile, lambda: asyncio.run_coroutine_threadsafe(start(), loop).result(60))
 
     asyncio.run(by_task()) if face == "task" else by_thread()
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_seat_that_is_released_while_nobody_answers_leaves_what_it_was_granted_to_its_client(
+    double: InMemoryServer, face: str
+) -> None:
+    """Its answer was lost and its last question too: the client asks when it is closed."""
+    release_in_vain(double, face)
     assert double.own_sessions() == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_start_after_a_release_repeats_no_attempt_of_the_released_seat(double: InMemoryServer, face: str) -> None:
+    """The release may still arrive, and would end what the repeated attempt was given (docs/PROTOCOL.md).
+
+    Yet the start is not refused for what the released seat was granted: that is given back for it.
+    """
+    states = []
+
+    def meanwhile(start: Callable[[], Any]) -> None:
+        released = {body["attempt"] for body in double.bodies("acquire")}
+        seat = start()
+        states.append(seat.state)
+        assert seat._core.attempt not in released and len(double.own_sessions()) == 1
+
+    release_in_vain(double, face, meanwhile)
+    assert states == [SeatState.ONLINE] and double.own_sessions() == []
 
 
 def keep_a_token(double: InMemoryServer, folder: Path) -> dict[str, Any]:
@@ -171,7 +206,7 @@ def test_a_seat_whose_caller_went_on_without_an_answer_keeps_its_attempt(
         return why.pop(0)
 
     monkeypatch.setattr(SeatCore, "start_offline", start_once)
-    monkeypatch.setattr(Context, "leave_unsettled", lambda _, attempt: left.append(attempt))
+    monkeypatch.setattr(Context, "leave_unsettled", lambda _, attempt, **__: left.append(attempt))
     double.handle = lose_late  # type: ignore[method-assign]
 
     def program(seat: Any) -> None:

@@ -7,7 +7,6 @@ import platform
 import random
 import sys
 import uuid
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -74,9 +73,10 @@ class Context:
         """Where what depends on the machine is found out."""
         self._instance_needed = False
         self._instance_drawn: str | None = None
-        self.unsettled: deque[str] = deque()
-        """Attempts whose outcome is not known. The next start repeats one, and gets the session that it may have made.
-        Before the client is closed and before the process ends the server is asked what became of the others.
+        self.unsettled: dict[str, bool] = {}
+        """Attempts whose outcome is not known, each with whether the next start may repeat it, and get the session that
+        it may have made. The server is asked what became of the others when a start finds no seat free, before the
+        client is closed and before the process ends.
         """
         self.on_unsettled: Callable[[], None] = lambda: None
         """Called when an attempt is added to them or taken from them."""
@@ -214,24 +214,24 @@ class Context:
             self._facts.store.aside.after_fork()
 
     def draw_attempt(self) -> str:
-        """An attempt whose outcome is not known, if there is one, else a new one."""
-        try:
-            attempt = self.unsettled.popleft()
-        except IndexError:  # there is none, or another thread has taken it
-            return str(uuid.uuid4())
-        self.on_unsettled()
-        return attempt
+        """An attempt whose outcome is not known, if there is one that may be repeated, else a new one."""
+        for attempt, repeatable in list(self.unsettled.items()):
+            if repeatable and self.claim_unsettled(attempt):  # else another thread has taken it
+                return attempt
+        return str(uuid.uuid4())
 
-    def leave_unsettled(self, attempt: str) -> None:
-        """Note that the outcome of an attempt is not known."""
-        self.unsettled.append(attempt)
+    def leave_unsettled(self, attempt: str, *, repeatable: bool) -> None:
+        """Note that the outcome of an attempt is not known.
+
+        It is not ``repeatable`` by another start where a session of it was given back: a release that arrives late
+        would end the session that the start is given again (docs/PROTOCOL.md). It is asked for to be given back only.
+        """
+        self.unsettled[attempt] = repeatable
         self.on_unsettled()
 
     def claim_unsettled(self, attempt: str) -> bool:
         """Take this attempt back, which nobody else may repeat from now on. False if somebody has it already."""
-        try:
-            self.unsettled.remove(attempt)
-        except ValueError:
+        if self.unsettled.pop(attempt, None) is None:
             return False
         self.on_unsettled()
         return True

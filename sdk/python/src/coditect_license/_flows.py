@@ -153,7 +153,7 @@ def acquire(
             try:
                 return (yield from _acquire(context, attempt, deadline, retries, grants))
             except (NoSeats, TooManyProcesses):
-                # Perhaps it is full of what this client is giving back.
+                # Perhaps it is full of what this client is giving back, or does not know that it was granted.
                 if not (yield from _until_settled(context, deadline)):
                     raise
     except (ServerUnreachable, VerificationFailed):
@@ -162,17 +162,22 @@ def acquire(
         raise
 
 
-def leave_to_others(context: Context, attempt: str, grants: Grants) -> None:
-    """Have another start of this client repeat an attempt that its owner gives up, if its outcome is not known."""
-    if grants.asked and not grants.pending and not grants.given_back:
+def leave_to_others(context: Context, attempt: str, grants: Grants, *, repeatable: bool = True) -> None:
+    """Have this client ask for an attempt that its owner gives up, if its outcome is not known.
+
+    Another start repeats it if it is ``repeatable`` and nothing that it was granted was given back.
+    """
+    if grants.asked and not grants.pending:
         grants.asked = False
-        context.leave_unsettled(attempt)
+        context.leave_unsettled(attempt, repeatable=repeatable and not grants.given_back)
 
 
 def _until_settled(context: Context, deadline: float) -> Flow[bool]:
-    """Whether something was being given back, and is not any more."""
+    """Whether something was being given back and is not any more, or is given back now that nobody asked for yet."""
     if not context.settling:
-        return False
+        before = len(context.unsettled)
+        yield from settle_rest(context, deadline)
+        return len(context.unsettled) < before
     over = min(deadline, context.clock.monotonic() + TRY_SECONDS)
     while context.settling:
         if context.clock.monotonic() >= over:
@@ -252,7 +257,7 @@ def settle_rest(context: Context, deadline: float, *, last: bool = False) -> Flo
 
     What is still not known afterwards is kept for the next start, unless this was the ``last`` time.
     """
-    for attempt in list(context.unsettled):
+    for attempt, repeatable in list(context.unsettled.items()):
         if context.claim_unsettled(attempt):
             grants = Grants()
             grants.asked = True
@@ -261,7 +266,7 @@ def settle_rest(context: Context, deadline: float, *, last: bool = False) -> Flo
                 settled = yield from settle(context, attempt, grants, deadline)
             finally:
                 if not settled and not last:
-                    context.leave_unsettled(attempt)
+                    context.leave_unsettled(attempt, repeatable=repeatable)
 
 
 OnWait = Callable[[NoSeats | TooManyProcesses, float], None]

@@ -307,7 +307,7 @@ class SeatCore:
         with self.lock:
             if generation == self.generation:
                 if self.grants.asked:
-                    self.context.leave_unsettled(self.attempt)
+                    self.context.leave_unsettled(self.attempt, repeatable=False)
                 self.attempt = str(uuid.uuid4())
                 self.grants = Grants()
 

@@ -117,7 +117,8 @@ def give_seat_back(core: SeatCore, deadline: float, *, interrupted: bool = False
     else:
         settled = yield from flows.settle(core.context, core.attempt, core.grants, deadline)
         if not settled:
-            flows.leave_to_others(core.context, core.attempt, core.grants)
+            # Nobody repeats it while a release of a session of it may still arrive.
+            flows.leave_to_others(core.context, core.attempt, core.grants, repeatable=core.to_release is None)
     core.release_confirmed = core.to_release is None and settled
     yield from write_down(core)
 
