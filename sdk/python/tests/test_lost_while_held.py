@@ -216,3 +216,30 @@ def test_a_seat_whose_caller_went_on_without_an_answer_keeps_its_attempt(
         assert seat.state is SeatState.OFFLINE and not left
 
     hold(double, "thread", program, **settings)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_start_that_fails_leaves_its_attempt_to_the_next_one_before_it_asks_again(
+    double: InMemoryServer, face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a program that tries again at once repeats it, and one whose loop ends at once waits for nothing."""
+    left: list[str] = []
+    at_acquire: list[list[str]] = []
+    leave, handle = Context.leave_unsettled, double.handle
+
+    def note(context: Context, attempt: str, *, repeatable: bool) -> None:
+        left.append(attempt)
+        leave(context, attempt, repeatable=repeatable)
+
+    def lose(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("acquire"):
+            at_acquire.append([*left])
+        with double.outage(LOST):
+            return handle(request)
+
+    monkeypatch.setattr(Context, "leave_unsettled", note)
+    double.handle = lose  # type: ignore[method-assign]
+    with pytest.raises(ServerUnreachable):
+        hold(double, face, lambda _: None, max_retries=0)
+    until(lambda: len(at_acquire) > 1)
+    assert at_acquire[:2] == [[], [double.bodies("acquire")[0]["attempt"]]]
