@@ -90,6 +90,12 @@ impl From<DenialRow> for Denial {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DenialsQuery {
+    /// Refused first at this time (RFC 3339; a `+` in it is written `%2B`) or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<String>,
+    /// Refused first before this time (RFC 3339; a `+` in it is written `%2B`).
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<String>,
     /// The id of a license.
     #[param(value_type = Option<Uuid>)]
     license: Option<String>,
@@ -97,12 +103,6 @@ pub(super) struct DenialsQuery {
     machine: Option<String>,
     /// The address that clients say their user has, in any spelling; a `+` in it is written `%2B`.
     user: Option<String>,
-    /// Refused first at this time (RFC 3339; a `+` in it is written `%2B`) or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<String>,
-    /// Refused first before this time (RFC 3339; a `+` in it is written `%2B`).
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,

@@ -144,6 +144,7 @@ const STEPS: u32 = 4000;
 const LOSS: u32 = 150;
 
 /// The seeds of as many histories as `USAGE_STEPS` needs (`./dev usage check`); 20,000 steps unless it is set.
+#[expect(clippy::disallowed_methods, reason = "a setting of the test alone, which no service reads")]
 fn seeds() -> impl Iterator<Item = u64> {
     let steps = std::env::var("USAGE_STEPS").map_or(20_000, |steps| steps.parse().unwrap());
     1..=u64::from(u32::div_ceil(steps, STEPS))
