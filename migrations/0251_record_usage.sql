@@ -75,7 +75,10 @@ begin
   -- Every use up to the last of these minutes is told now: no sweep need look at the pool for it again. used_at may be a
   -- minute older than the last use, which Redis may have counted a minute later, by a clock that is not this one.
   update pools p set counted_minute = latest.minute,
-    used_at = case when extract(epoch from p.used_at) + 180 <= (latest.minute + 1) * 60 then null else p.used_at end
+    used_at = case when extract(epoch from p.used_at) + 180 <= (latest.minute + 1) * 60
+      -- Who waits for a seat of it is told of too, until it is over.
+      and not exists (select from denials d where d.tenant_id = p_tenant and d.pool_id = p_pool and d.ended_at is null
+        and d.at >= now() - interval '100 days') then null else p.used_at end
   from (select max(minute + count - 1) as minute from jsonb_to_recordset(p_told) as t (minute bigint, count int)
     where minute + count - 1 <= last_minute) latest
   where p.tenant_id = p_tenant and p.pool_id = p_pool and written > 0 and latest.minute is not null;

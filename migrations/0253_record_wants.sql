@@ -8,7 +8,7 @@ revoke execute on function denial_id from public;
 
 -- Writes down which wants began and which ended (WantChange in core/src/domain/want.rs), each of them once however often
 -- it is told, and tells in an event which began. p_since: since when the copy has counted wants without a gap (ms): one
--- that began before and is not over was lost with a copy. Answers how many began.
+-- that began before and is not over was lost with a copy; 0: there is no copy, and all are. Answers how many began.
 create function record_wants(p_tenant uuid, p_pool uuid, p_since bigint, p_told jsonb) returns int
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -70,7 +70,7 @@ begin
   if pool.wants_since is distinct from p_since then
     update denials d set ended_at = d.last_at, lost = true
     where d.tenant_id = p_tenant and d.pool_id = p_pool and d.ended_at is null
-      and d.at >= now() - interval '100 days' and d.at < to_timestamp(p_since / 1000.0);
+      and d.at >= now() - interval '100 days' and (p_since = 0 or d.at < to_timestamp(p_since / 1000.0));
   end if;
   -- Who wants a seat is heard of again within a lease, which lasts an hour at most, or is over then: so long the pool is
   -- swept, also if nobody holds a seat of it any more.

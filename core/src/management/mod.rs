@@ -48,6 +48,8 @@ use crate::{
     seat_store::{PoolKey, SeatStore},
     steps::{FailPoints, Step},
 };
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Every change that people may ask for, in PostgreSQL alone. Cheap to clone.
 ///
@@ -56,12 +58,14 @@ use crate::{
 #[derive(Clone)]
 pub struct Management {
     records: Records,
+    /// One advice is computed at a time: each may take a processor for seconds.
+    advising: Arc<Semaphore>,
 }
 
 impl Management {
     /// Changes in these records, which are opened as [`crate::records::DatabaseRole::Admin`].
     pub fn new(records: Records) -> Self {
-        Self { records }
+        Self { records, advising: Arc::new(Semaphore::new(1)) }
     }
 }
 

@@ -95,8 +95,14 @@ impl Management {
             HistoryRead::NoPool => return Ok(AdviceOutcome::NoPool),
         };
         // It takes as long as a processor needs: no other request waits for it.
-        let advice = tokio::task::spawn_blocking(move || SeatsAdvice::of(&history, times)).await;
-        let advice = advice.map_err(|error| Error::internal("an advice was not finished", error))?;
+        let unfinished = "an advice was not finished";
+        let turn = self.advising.clone().acquire_owned().await.map_err(|error| Error::internal(unfinished, error))?;
+        let advise = move || {
+            let advice = SeatsAdvice::of(&history, times);
+            drop(turn);
+            advice
+        };
+        let advice = tokio::task::spawn_blocking(advise).await.map_err(|error| Error::internal(unfinished, error))?;
         Ok(AdviceOutcome::Advice(Box::new(advice)))
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{event::SweepShare, lease::LeaseTiming, session::EndReason, usage::MinuteUsage},
+    domain::{event::SweepShare, lease::LeaseTiming, session::EndReason, usage::MinuteUsage, want::WantChange},
     error::{StoreName, chain},
     records::{PoolToReap, Records, SeatEnding},
     seat_store::{PoolKey, PoolRecords, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree, ToldWants},
@@ -26,6 +26,8 @@ const MINUTES_PER_CALL: usize = 100;
 const IDLE_MINUTES: u32 = 60;
 /// The longest time that a sweep spends on one pool. The rest is left to the next sweep.
 const POOL_TIME: Duration = Duration::from_secs(30);
+/// In place of the time since which a copy has counted wants: there is no copy.
+const NO_COPY: i64 = 0;
 
 /// The operations of the reaper. Cheap to clone.
 #[derive(Clone)]
@@ -116,9 +118,24 @@ impl SeatReaper {
     }
 
     async fn reap(&self, pool: &PoolToReap, report: &mut SweepReport) -> Result<()> {
+        let mut minutes = Vec::new();
+        let ended = self.end_what_is_over(pool, report, &mut minutes).await;
+        // Also where seats are left to the next sweep: what is not told in four hours is lost.
+        self.record_minutes(pool, &minutes).await?;
+        ended
+    }
+
+    /// REAP, `end_seats` and FREE, until nothing is left that is over, and what happened to wants meanwhile. `minutes`:
+    /// how the pool was used, which is told next.
+    async fn end_what_is_over(
+        &self,
+        pool: &PoolToReap,
+        report: &mut SweepReport,
+        minutes: &mut Vec<MinuteUsage>,
+    ) -> Result<()> {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
-        let (mut minutes, mut told) = (None, ToldWants::default());
+        let mut told = ToldWants::default();
         // Counted first, so that REAP can write the result down. A holder that this sweep ends is counted in either
         // case.
         let records = PoolRecords {
@@ -132,26 +149,45 @@ impl SeatReaper {
                 PoolReply::Answer(reaped) => reaped,
                 // There is no copy and no seat is held: the next request rebuilds the pool. An old copy, in contrast,
                 // may still answer for a holder that was kicked.
-                PoolReply::NeedsRebuild { epoch: 0 } if !pool.held => break,
+                PoolReply::NeedsRebuild { epoch: 0 } if !pool.held => {
+                    if pool.wants_since_ms != NO_COPY {
+                        self.record_wants(pool, NO_COPY, &[]).await?;
+                    }
+                    return Ok(());
+                }
                 PoolReply::NeedsRebuild { .. } => {
                     // Every copy below the epoch of PostgreSQL is old. A warm one would not be rebuilt otherwise.
                     self.seats.invalidate(&key, pool.epoch.saturating_sub(1)).await?;
                     if !self.rebuilds.ensure_warm(&key, pool.tenant, pool.pool_id, deadline).await? {
-                        break;
+                        return Ok(());
                     }
                     continue;
                 }
             };
             // Each answer of the script repeats what PostgreSQL was not told of when the sweep began.
-            minutes.get_or_insert_with(|| reaped.minutes.clone());
-            told = self.record_wants(pool, told, &reaped).await?;
-            // Told once more, so that Redis forgets what was told.
-            let is_done = reaped.seats.len().max(reaped.sessions.len()) < CLAIMS_PER_CALL && reaped.wants.is_empty();
-            if self.end_claims(pool, &key, &reaped, report).await? && is_done {
-                break;
+            if minutes.is_empty() {
+                minutes.clone_from(&reaped.minutes);
+            }
+            let is_current = self.end_claims(pool, &key, &reaped, report).await?;
+            let since_ms = reaped.wants_since_ms;
+            let is_known = [pool.wants_since_ms, told.since_ms].contains(&since_ms);
+            if reaped.last_want > 0 || !is_known {
+                if !self.record_wants(pool, since_ms, &reaped.wants).await? {
+                    return Ok(());
+                }
+            }
+            // Asked once more where something was told, so that Redis forgets it. What comes between is told by the next
+            // sweep: somebody wants a seat at any time.
+            let all_told = reaped.last_want == 0 || told.change > 0;
+            told = reaped.told_wants();
+            let most = reaped.seats.len().max(reaped.sessions.len()).max(reaped.wants.len());
+            if is_current && all_told && most < CLAIMS_PER_CALL {
+                return Ok(());
             }
         }
-        let minutes = minutes.unwrap_or_default();
+    }
+
+    async fn record_minutes(&self, pool: &PoolToReap, minutes: &[MinuteUsage]) -> Result<()> {
         let idle = minutes.iter().all(MinuteUsage::is_idle);
         if idle && minutes.iter().map(|entry| entry.count).sum::<u32>() < IDLE_MINUTES {
             return Ok(());
@@ -163,15 +199,16 @@ impl SeatReaper {
         Ok(())
     }
 
-    /// Has PostgreSQL write down what happened to wants, and which of them were lost with a copy.
-    async fn record_wants(&self, pool: &PoolToReap, told: ToldWants, reaped: &ReapedSeats) -> Result<ToldWants> {
-        let since_ms = reaped.wants_since_ms;
-        let is_known = since_ms == pool.wants_since_ms || since_ms == told.since_ms;
-        if !reaped.wants.is_empty() || !is_known {
-            self.steps.done(Step::ReapWants).await?;
-            self.records.record_wants(pool, since_ms, &reaped.wants).await?;
+    /// Has PostgreSQL write down what happened to wants, and which of them were lost with a copy. False: it could not,
+    /// which is no reason to have the pool swept again at once; the next sweep tells it again.
+    async fn record_wants(&self, pool: &PoolToReap, since_ms: i64, wants: &[WantChange]) -> Result<bool> {
+        self.steps.done(Step::ReapWants).await?;
+        let recorded = self.records.record_wants(pool, since_ms, wants).await;
+        if let Err(error) = &recorded {
+            tracing::warn!(license = %pool.license, error = %chain(error), "wants could not be written down");
         }
-        Ok(reaped.told_wants())
+        self.steps.done(Step::RecordWants).await?;
+        Ok(recorded.is_ok())
     }
 
     /// Counts the machines on grace. A failure does not keep seats from being swept: Redis then uses the last count.

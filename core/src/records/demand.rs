@@ -26,7 +26,7 @@ pub struct PoolHistory {
     pub holds: Vec<Hold>,
     /// Who was refused.
     pub denials: Vec<Denial>,
-    /// How many seats it had, at the end of each hour in which it was used, and at last. In the order of time.
+    /// The most seats that it had in each hour in which it was used, and how many at last. In the order of time.
     pub seats: Vec<SeatCount>,
     /// In how many days (UTC) it was used.
     pub days: i64,
@@ -55,21 +55,22 @@ pub enum HistoryRead {
 }
 
 const HOLDS: &str = "-- holds_of_history
-    select holder, hw, started_at, ended_at from sessions
-    where tenant_id = $1 and license_id = $2 and pool = $3 and session_id >= $4 and session_id < $5 and ended_at is null
+    (select holder, hw, started_at, ended_at from sessions
+     where tenant_id = $1 and license_id = $2 and pool = $3 and session_id >= $4 and session_id < $5 and ended_at is null
+     order by session_id limit $7)
     union all
-    select holder, hw, started_at, ended_at from sessions
-    where tenant_id = $1 and license_id = $2 and pool = $3 and session_id >= $4 and session_id < $5
-      and ended_at between could_have_ended($4) and now() + interval '31 days' and ended_at > $6
-    order by 1, 3 limit $7";
+    (select holder, hw, started_at, ended_at from sessions
+     where tenant_id = $1 and license_id = $2 and pool = $3 and session_id >= $4 and session_id < $5
+       and ended_at between could_have_ended($4) and now() + interval '31 days' and ended_at > $6
+     order by session_id limit $7)";
 const DENIALS: &str = "-- denials_of_history
-    select hw, at, last_at, granted_at from denials
+    select hw, at, coalesce(ended_at, $7) as last_at, granted_at from denials
     where tenant_id = $1 and license_id = $2 and pool = $3 and denial_id >= $4 and denial_id < $5
-      and at >= began_at($4) and at <= began_at($5)
+      and at >= began_at($4) and at <= began_at($5) and not lost
     order by denial_id limit $6";
 const SEATS: &str = "-- seats_of_history
     select at, total from usage_hours
-    where tenant_id = $1 and pool_id = $2 and at >= $3 and at < $4 order by at";
+    where tenant_id = $1 and pool_id = $2 and at >= date_trunc('hour', $3, 'UTC') and at < $4 order by at";
 
 impl Records {
     /// What happened in a pool from one time to another, with what had begun before and went on.
@@ -98,7 +99,8 @@ impl Records {
         let sessions =
             of(HOLDS).bind(first_id_of(from - LONGEST_SESSION)).bind(first_id_of(until)).bind(from).bind(most);
         let sessions = sessions.fetch_all(&mut *transaction).await?;
-        let denials = of(DENIALS).bind(first_id_of(from - LONGEST_WANT)).bind(first_id_of(until)).bind(most);
+        let denials =
+            of(DENIALS).bind(first_id_of(from - LONGEST_WANT)).bind(first_id_of(until)).bind(most).bind(until);
         let denials = denials.fetch_all(&mut *transaction).await?;
         if sessions.len().max(denials.len()) > MOST_ROWS {
             return Ok(HistoryRead::TooLong);
@@ -107,7 +109,8 @@ impl Records {
         let mut seats = seats(&mut transaction, in_pool(SEATS)).await?;
         seats.push(SeatCount { from_ms: unix_ms(until), seats: seats_now.unsigned_abs() });
         let days = "-- days_of_history
-            select count(*) from usage_days where tenant_id = $1 and pool_id = $2 and at >= $3 and at < $4";
+            select count(*) from usage_days where tenant_id = $1 and pool_id = $2 and at >= date_trunc('day', $3, 'UTC')
+              and at < $4 and (peak > 0 or denied > 0)";
         let days = in_pool(days).fetch_one(&mut *transaction).await?.try_get(0)?;
         let denials = denials.iter().map(denial).collect::<sqlx::Result<_>>()?;
         Ok(HistoryRead::Whole(Box::new(PoolHistory { holds: holds(&sessions)?, denials, seats, days })))
@@ -126,9 +129,14 @@ async fn seats(sql: &mut PgConnection, query: PgQuery<'_>) -> sqlx::Result<Vec<S
 
 /// One hold for all sessions of a holder that go on into each other: they share its seat.
 fn holds(sessions: &[PgRow]) -> sqlx::Result<Vec<Hold>> {
-    let mut holds: Vec<(String, Hold)> = Vec::new();
+    let mut sorted = Vec::new();
     for row in sessions {
-        let (holder, from_ms): (String, i64) = (row.try_get("holder")?, unix_ms(row.try_get("started_at")?));
+        sorted.push(((row.try_get("holder")?, row.try_get("started_at")?), row));
+    }
+    sorted.sort_by(|(one, _): &((String, OffsetDateTime), _), (other, _)| one.cmp(other));
+    let mut holds: Vec<(String, Hold)> = Vec::new();
+    for ((holder, started_at), row) in sorted {
+        let from_ms = unix_ms(started_at);
         let to_ms = row.try_get::<Option<OffsetDateTime>, _>("ended_at")?.map(unix_ms);
         match holds.last_mut() {
             Some((of, hold)) if *of == holder && hold.to_ms.is_none_or(|to| from_ms <= to) => {

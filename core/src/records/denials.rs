@@ -100,13 +100,14 @@ impl Records {
     }
 
     /// Writes down what happened to wants of a pool, each of them once, and those that are lost because the copy has
-    /// counted wants only since `since_ms` (`migrations/0253_record_wants.sql`). At most 1,000 changes. As
+    /// counted wants only since `since_ms`; 0: there is no copy (`migrations/0253_record_wants.sql`). At most 1,000
+    /// changes. As
     /// [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn record_wants(&self, pool: &PoolToReap, since_ms: i64, changes: &[(WantChange, u64)]) -> Result<()> {
-        let told: Vec<_> = changes.iter().map(|(change, _)| told(change)).collect();
+    pub async fn record_wants(&self, pool: &PoolToReap, since_ms: i64, changes: &[WantChange]) -> Result<()> {
+        let told: Vec<_> = changes.iter().map(told).collect();
         self.repeat(|connections| {
             let told = Json(told.clone());
             async move {

@@ -82,15 +82,16 @@ local untold, minutes, this_minute = {}, {}, math.floor(redis_time / 60000)
 if told_minute - this_minute > MINUTES_AHEAD then told_minute = 0 end
 local recorded = redis.call('HGET', settings_key, 'minutes') or ''
 for entry in recorded:gmatch('%S+') do
-  local first, count, counts = entry:match('^(%d+):(%d+)(:.*:)%d$')
-  local last = tonumber(first) + tonumber(count) - 1
+  -- One that another build wrote in another form is forgotten: it would be read as something else.
+  local first, count, counts = entry:match('^(%d+):(%d+)(:%d+:%d+:%d+:%d+:%d+:)%d$')
+  local last = first and tonumber(first) + tonumber(count) - 1 or told_minute
   if last - this_minute > MINUTES_AHEAD then
     -- Of a quiet time that a clock made longer, what is over stays. It is not seen, since some of it may have been counted
     -- as a later time.
     last = this_minute - 2
     entry = table.concat({first, ':', decimal(last - tonumber(first) + 1), counts, '0'})
   end
-  if last >= tonumber(first) and last > told_minute then
+  if last > told_minute and last >= tonumber(first) then
     untold[#untold + 1] = entry
     if (last + 1) * 60000 <= reap_now then
       for number in entry:gmatch('%d+') do append(minutes, tonumber(number)) end

@@ -9,6 +9,7 @@ use crate::{
         usage::MinuteUsage,
         want::WantChange,
     },
+    error::chain,
 };
 
 /// What the records say of a pool that is swept.
@@ -46,17 +47,16 @@ pub struct ReapedSeats {
     /// Since when wants have been counted without a gap, Unix milliseconds. One that began before and was not told to
     /// be over was lost with a copy.
     pub wants_since_ms: i64,
-    /// What happened to wants, in this order, each with its number.
-    pub wants: Vec<(WantChange, u64)>,
+    /// What happened to wants, in this order.
+    pub wants: Vec<WantChange>,
+    /// The number of the last of them, those that cannot be read included; 0: there is none.
+    pub last_want: u64,
 }
 
 impl ReapedSeats {
     /// What to answer the next REAP once PostgreSQL was told of [`ReapedSeats::wants`].
     pub fn told_wants(&self) -> ToldWants {
-        ToldWants {
-            since_ms: self.wants_since_ms,
-            change: self.wants.last().map(|(_, number)| *number).unwrap_or_default(),
-        }
+        ToldWants { since_ms: self.wants_since_ms, change: self.last_want }
     }
 }
 
@@ -138,7 +138,12 @@ impl SeatStore {
         reaped.wants_since_ms = reply.take()?;
         let mut wants = reply.list()?;
         while !wants.is_empty() {
-            reaped.wants.push((wants.parse()?, wants.take()?));
+            // Nothing is decided by it: what cannot be read must not keep seats from being ended.
+            match wants.take::<String>()?.parse() {
+                Ok(change) => reaped.wants.push(change),
+                Err(error) => tracing::error!(error = %chain(&error), "a want that cannot be read is passed over"),
+            }
+            reaped.last_want = wants.take()?;
         }
         Ok(PoolReply::Answer(reaped))
     }

@@ -1,6 +1,6 @@
 -- Shared by ACQUIRE and REAP: who wants a seat of a full pool. A want is one holder's run of refused asks, with less
 -- than a lease between one and the next; a seat ends it, or a lease without an ask. Nothing is decided by it, so what
--- does not fit is only counted. want_keys are three keys, in this order:
+-- does not fit is counted as denied and as nothing else. want_keys are three keys, in this order:
 --   wants_key    y: holder -> A|first ask|last ask|asks; state A asks, and has no place in a line
 --   want_end_key v: holder -> when the want is over unless the holder asks again
 --   change_key   e: what PostgreSQL was not told of yet, by its number:
@@ -13,9 +13,8 @@ local WANTS_KEPT = 86400000
 
 local function read_want(want_keys, holder)
   local value = redis.call('HGET', want_keys[1], holder)
-  if not value then return nil end
-  local first, last, asks = value:match('^A|(%d+)|(%d+)|(%d+)$')
-  return {first = first, last = tonumber(last), asks = tonumber(asks)}
+  local first, last, asks = (value or ''):match('^A|(%d+)|(%d+)|(%d+)$')
+  return first and {first = first, last = tonumber(last), asks = tonumber(asks)}
 end
 -- Also true of one whose last ask was counted by a clock that was far ahead.
 local function is_over(want) return math.abs(now - want.last) >= ttl end
@@ -44,9 +43,9 @@ local function count_refusal(want_keys, holder, machine, person, label)
     want = nil
   end
   if not want then
-    redis.call('HINCRBY', settings_key, 'refused', 1)
     local is_full = redis.call('HLEN', want_keys[1]) >= MOST_WANTS or redis.call('ZCARD', want_keys[3]) >= MOST_CHANGES
     if is_full then return end
+    redis.call('HINCRBY', settings_key, 'refused', 1)
     want = {first = decimal(now), last = now, asks = 0}
     add_change(want_keys, 'B', holder, want.first, machine, person .. '\n' .. label)
     keep_wants(want_keys)

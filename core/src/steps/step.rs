@@ -21,6 +21,8 @@ pub enum Step {
     ReapUsage,
     /// REAP answered what happened to wants; PostgreSQL was not told of it yet.
     ReapWants,
+    /// PostgreSQL has what happened to wants; Redis was not told to forget it yet.
+    RecordWants,
     /// A change without a ticket is committed in PostgreSQL; Redis was not told yet.
     Change,
     /// Events are published and not yet marked as published.

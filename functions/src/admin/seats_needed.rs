@@ -145,7 +145,8 @@ pub(super) async fn read_seats_needed(
         AdviceOutcome::NoPool => Err(not_found()),
         AdviceOutcome::TooLong => {
             let mut filters = ListFilters::new();
-            filters.wrong("from", format!("more than {MOST_ROWS} wants since then: ask for a shorter time"));
+            filters
+                .wrong("from", format!("there are more than {MOST_ROWS} sessions, or denials: ask for a shorter time"));
             Err(filters.check(()).err().unwrap_or_else(Problem::internal))
         }
     }

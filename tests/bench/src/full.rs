@@ -63,6 +63,9 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
             raw::through_client(&stage.redis.url(), CLIENTS, Duration::from_secs(2), Arc::clone(&commands));
         let cpu = meter.read(&[]).since(read, tally.count());
         scripts.push(Reached::of("asks by EVALSHA, each of another machine", &tally, took, cpu));
+        let wanting: u32 =
+            redis::cmd("HLEN").arg(&want_keys(&pool.redis_keys()[0])[0]).query_async(&mut stage.cache).await.unwrap();
+        assert_eq!(wanting, WANTS, "each of them has asked");
         after.push(beat("heartbeats while 10,000 want a seat").await);
         let read = meter.read(&[&asking]);
         let (tally, took) = load::closed(asking.address, CLIENTS, turn, &asks, 409).await;

@@ -157,7 +157,7 @@ words!(RecordsFault: Self::Kill = "kill", Self::Start = "start", Self::Backup = 
     Self::RestoreUnsafely = "restore-unsafely");
 words!(Function: Self::Acquire = "acquire", Self::Heartbeat = "heartbeat", Self::Release = "release");
 
-const STEPS: [(Step, &str); 11] = [
+const STEPS: [(Step, &str); 12] = [
     (Step::Acquire, "acquire"),
     (Step::Grant, "grant"),
     (Step::Heartbeat, "heartbeat"),
@@ -166,6 +166,7 @@ const STEPS: [(Step, &str); 11] = [
     (Step::Reap, "reap"),
     (Step::ReapUsage, "reap-usage"),
     (Step::ReapWants, "reap-wants"),
+    (Step::RecordWants, "record-wants"),
     (Step::RebuildPool, "rebuild-pool"),
     (Step::Change, "change"),
     (Step::Publish, "publish"),

@@ -92,3 +92,20 @@ async fn what_is_wrong_with_a_question_is_named() {
     let none = ask(&desk, "").await;
     assert_eq!((&none["wants"], &none["at"], &none["peak"]), (&json!(0), &json!([]), &json!(0)));
 }
+
+#[tokio::test]
+async fn a_history_that_is_too_long_is_refused_and_says_so() {
+    let desk = Desk::new().await;
+    let many = "select set_config('app.tenant_id', tenant_id::text, false) from pools where pool_id = '$POOL';
+        insert into sessions (tenant_id, session_id, license_id, pool_id, pool, seat_no, holder, attempt, hw, started_at, ended_at, end_reason)
+        select p.tenant_id, (lpad(to_hex(unix_ms(now()) - n * 1000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+          p.license_id, p.pool_id, p.name, 0, 'm', gen_random_uuid(), 'm', now() - n * interval '1 second', now(), 'released'
+        from pools p, generate_series(1, 50001) n where p.pool_id = '$POOL'";
+    let many = many.replace("$POOL", &desk.world.license.pool_id.to_string());
+    desk.world.truth().await.execute(AssertSqlSafe(many)).await.unwrap();
+    let path = desk.at(&format!("/seats-needed?license={}", desk.world.license.id));
+    let answer = desk.get(&path).by(&desk.person("owner")).send().await;
+    let problem = answer.body["errors"][0]["problem"].as_str().unwrap().to_owned();
+    assert_eq!((answer.status, &answer.body["errors"][0]["field"]), (422, &json!("from")));
+    assert!(problem.contains("more than 50000 sessions"), "{problem}");
+}

@@ -200,7 +200,7 @@ async fn run(seed: u64, loss: Option<u32>) {
                 asks = false;
             }
             740..750 => {
-                world.reaper.steps().cut(if draw.below(2) == 0 { Step::ReapUsage } else { Step::ReapWants });
+                world.reaper.steps().cut([Step::ReapUsage, Step::ReapWants, Step::RecordWants][draw.below(3) as usize]);
                 asks = false;
             }
             _ => {
@@ -267,6 +267,10 @@ async fn run(seed: u64, loss: Option<u32>) {
     let missing: Vec<_> =
         count.wants.keys().filter(|want| !denials.contains_key(want) && !uncertain.contains(want)).collect();
     assert_eq!(missing, Vec::<&(String, i64)>::new(), "seed {seed}: wants that are not there");
+    if loss.is_none() {
+        let refused = number(&mut truth, "select sum(refused)::bigint from usage_minutes").await;
+        assert_eq!(refused, denials.len() as i64, "seed {seed}: each refusal that is counted is in the list");
+    }
     let with = |fate: fn(&Fate) -> bool| denials.values().filter(|denial| fate(&denial.fate)).count();
     let (granted, gave_up) = (with(|fate| matches!(fate, Fate::Granted(_))), with(|fate| *fate == Fate::GaveUp));
     let lost_wants = with(|fate| *fate == Fate::Lost);

@@ -124,3 +124,22 @@ async fn a_clock_of_redis_that_was_hours_ahead_invents_no_minutes_and_what_was_c
     assert_eq!(of_first, [0, 1, 2, 3, 4], "and none of a time that has not come");
     assert_eq!(written.values().map(|(_, seen)| *seen).collect::<Vec<_>>(), [false, false, false, true, true]);
 }
+
+#[tokio::test]
+async fn an_entry_in_the_form_of_another_build_is_forgotten_and_the_others_are_told() {
+    let world = world().await;
+    let first = minute_of(&world);
+    world.machine("a").seated(&world.protocol).await;
+    world.pass(MINUTE);
+    world.machine("b").seated(&world.protocol).await;
+    let settings = world.license.pool.keys()[0].clone();
+    let told: String =
+        redis::cmd("HGET").arg(&settings).arg("minutes").query_async(&mut world.redis().await).await.unwrap();
+    let mixed = format!("{}:1:1:1:5:0:1 {told}", first - 1);
+    redis::cmd("HSET").arg(&settings).arg("minutes").arg(mixed).exec_async(&mut world.redis().await).await.unwrap();
+    sweep(&world).await;
+    assert_eq!(minutes(&world).await.into_keys().collect::<Vec<_>>(), [first]);
+    let left: String =
+        redis::cmd("HGET").arg(&settings).arg("minutes").query_async(&mut world.redis().await).await.unwrap();
+    assert_eq!(left, told, "until it is asked again with what was told");
+}

@@ -81,22 +81,60 @@ async fn a_sweep_that_dies_and_two_at_once_tell_each_want_once() {
 }
 
 #[tokio::test]
-async fn an_edit_loses_no_want_and_a_loss_of_redis_marks_those_that_went_on() {
+async fn an_edit_loses_no_want() {
     let (world, _) = full_world().await;
-    let began = world.clock.now_ms();
     world.machine("a").turned_away(&world.protocol).await;
     sweep(&world).await;
     world.suspend().await;
     world.resume().await;
     world.pass(MINUTE);
+    let last = world.clock.now_ms();
     world.machine("a").turned_away(&world.protocol).await;
+    world.pass(world.timing.ttl);
     sweep(&world).await;
-    assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Waits });
-    world.flush().await;
-    world.pass(Duration::from_secs(1));
-    world.machine("holder").seated(&world.protocol).await;
-    sweep(&world).await;
-    assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Lost });
+    assert_eq!(only_want(&world).await, Want { last, tries: 2, fate: Fate::GaveUp });
+}
+
+#[tokio::test]
+async fn a_loss_of_redis_marks_the_wants_that_went_on_also_where_nobody_comes_any_more() {
+    for somebody_comes in [true, false] {
+        let (world, seat) = full_world().await;
+        let began = world.clock.now_ms();
+        world.machine("a").turned_away(&world.protocol).await;
+        if !somebody_comes {
+            release(&world.protocol, &seat).await;
+        }
+        sweep(&world).await;
+        assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Waits });
+        world.flush().await;
+        world.pass(Duration::from_secs(1));
+        if somebody_comes {
+            world.machine("holder").seated(&world.protocol).await;
+        }
+        sweep(&world).await;
+        assert_eq!(only_want(&world).await, Want { last: began, tries: 1, fate: Fate::Lost }, "{somebody_comes}");
+    }
+}
+
+#[tokio::test]
+async fn somebody_who_asks_again_and_again_for_a_seat_of_a_pool_without_seats_is_told_of_to_the_end() {
+    let (world, seat) = full_world().await;
+    release(&world.protocol, &seat).await;
+    world.resize(0).await;
+    let began = world.clock.now_ms();
+    for _ in 0..90 {
+        world.machine("a").turned_away(&world.protocol).await;
+        sweep(&world).await;
+        world.pass(MINUTE);
+    }
+    // The last edit was more than a day ago: by that alone nobody sweeps the pool any more.
+    sqlx::query("update pools set changed_at = null").execute(&mut world.truth().await).await.unwrap();
+    let last = began + 89 * 60_000;
+    for _ in 0..=world.timing.ttl.as_secs() / 60 {
+        world.pass(MINUTE);
+        sweep(&world).await;
+    }
+    assert_eq!(only_want(&world).await, Want { last, tries: 90, fate: Fate::GaveUp });
 }
 
 #[tokio::test]
@@ -120,6 +158,7 @@ async fn a_storm_of_ever_new_machines_is_counted_and_what_it_costs_in_redis_is_b
     for machine in 0..asks {
         world.machine(&format!("m{machine}")).turned_away(&world.protocol).await;
     }
+    world.machine(&format!("m{}", asks - 1)).turned_away(&world.protocol).await;
     let key = |suffix: &str| format!("{{{}}}/default:{suffix}", world.license.pool.license);
     let mut bytes = 0_u64;
     for suffix in ["y", "v", "e"] {
@@ -139,8 +178,9 @@ async fn a_storm_of_ever_new_machines_is_counted_and_what_it_costs_in_redis_is_b
     sweep(&world).await;
     assert_eq!(wants(&world).await.len(), most);
     let counted = world.count("select denied from usage_minutes order by at limit 1").await;
-    assert_eq!(counted, asks);
-    assert_eq!(world.count("select refused from usage_minutes order by at limit 1").await, asks);
+    assert_eq!(counted, asks + 1);
+    let refused = world.count("select refused from usage_minutes order by at limit 1").await;
+    assert_eq!(refused, most as i64, "as many as there are denials");
     let left: u64 = redis::cmd("ZCARD").arg(key("e")).query_async(&mut redis).await.unwrap();
     assert_eq!(left, 0, "what was told is forgotten");
 }

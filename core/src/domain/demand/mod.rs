@@ -17,6 +17,8 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
+/// So many numbers of seats are looked at, at most.
+const NUMBERS: usize = 400;
 const HOUR_MS: i64 = 3_600_000;
 
 /// A seat that was held, from when to when, Unix milliseconds.
@@ -128,13 +130,15 @@ impl Demand {
         self.wants.iter().filter(|want| !replay.seat(want) && want.counts).count()
     }
 
-    /// For each of these shares, the number of seats that is needed.
+    /// For each of these shares, the number of seats that is needed. Where more than 400 seats are ever wanted at once,
+    /// only every so-manieth number is looked at, so that it takes seconds at most.
     pub fn seats_needed(&self, per_mille: &[u32]) -> Vec<SeatsNeeded> {
         let most = self.most_wanted();
         let mut needed: Vec<_> = per_mille.iter().map(|&per_mille| SeatsNeeded { per_mille, seats: most }).collect();
         // Downwards, since fewer seats may refuse fewer: who is seated late holds a seat when others come.
-        let mut open: Vec<bool> = vec![true; needed.len()];
-        for seats in (0..most).rev() {
+        let mut open: Vec<bool> = vec![self.count > 0; needed.len()];
+        let step = 1 + most as usize / NUMBERS;
+        for seats in (0..most).rev().step_by(step) {
             let refused = self.refused_with(&[SeatCount { from_ms: i64::MIN, seats }]) as u64;
             for (needed, open) in needed.iter_mut().zip(&mut open) {
                 *open &= refused * 1000 <= u64::from(needed.per_mille) * self.count as u64;
