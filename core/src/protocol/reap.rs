@@ -171,10 +171,9 @@ impl SeatReaper {
             let is_current = self.end_claims(pool, &key, &reaped, report).await?;
             let since_ms = reaped.wants_since_ms;
             let is_known = [pool.wants_since_ms, told.since_ms].contains(&since_ms);
-            if reaped.last_want > 0 || !is_known {
-                if !self.record_wants(pool, since_ms, &reaped.wants).await? {
-                    return Ok(());
-                }
+            let is_to_tell = reaped.last_want > 0 || !is_known;
+            if is_to_tell && !self.record_wants(pool, since_ms, &reaped.wants).await? {
+                return Ok(());
             }
             // Asked once more where something was told, so that Redis forgets it. What comes between is told by the next
             // sweep: somebody wants a seat at any time.

@@ -69,15 +69,17 @@ async fn who_is_silent_for_a_lease_gave_up_and_wants_anew() {
 
 #[tokio::test]
 async fn a_sweep_that_dies_and_two_at_once_tell_each_want_once() {
-    let (world, _) = full_world().await;
-    world.machine("a").turned_away(&world.protocol).await;
-    world.reaper.steps().cut(Step::ReapWants);
-    assert!(!sweep(&world).await);
-    assert_eq!(wants(&world).await.len(), 0);
-    world.machine("b").turned_away(&world.protocol).await;
-    tokio::join!(sweep(&world), sweep(&world));
-    assert_eq!(wants(&world).await.len(), 2);
-    assert_eq!(world.count("select count(*) from outbox where kind = 'seat.denied'").await, 2);
+    for (step, told) in [(Step::ReapWants, 0), (Step::RecordWants, 1)] {
+        let (world, _) = full_world().await;
+        world.machine("a").turned_away(&world.protocol).await;
+        world.reaper.steps().cut(step);
+        assert!(!sweep(&world).await);
+        assert_eq!(wants(&world).await.len(), told, "{step:?}");
+        world.machine("b").turned_away(&world.protocol).await;
+        tokio::join!(sweep(&world), sweep(&world));
+        assert_eq!(wants(&world).await.len(), 2, "{step:?}");
+        assert_eq!(world.count("select count(*) from outbox where kind = 'seat.denied'").await, 2, "{step:?}");
+    }
 }
 
 #[tokio::test]
