@@ -111,7 +111,7 @@ impl Caller {
 
 impl Records {
     /// Sessions that who asks may see, those that began last first. A page of several filters may hold fewer than its
-    /// limit, also none, although another follows: it looks through at most [`WINDOW`] sessions.
+    /// limit, also none, although another follows: it looks through at most [`super::WINDOW`] sessions.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
