@@ -130,8 +130,8 @@ impl Demand {
         self.wants.iter().filter(|want| !replay.seat(want) && want.counts).count()
     }
 
-    /// For each of these shares, the number of seats that is needed. Where more than 400 seats are ever wanted at once,
-    /// only every so-manieth number is looked at, so that it takes seconds at most.
+    /// For each of these shares, the number of seats that is needed. Where more than 400 seats are ever held at once,
+    /// at most 400 numbers are looked at, evenly spaced, so that the answer may be higher than needed by one such space.
     pub fn seats_needed(&self, per_mille: &[u32]) -> Vec<SeatsNeeded> {
         let most = self.most_wanted();
         let mut needed: Vec<_> = per_mille.iter().map(|&per_mille| SeatsNeeded { per_mille, seats: most }).collect();
