@@ -9,6 +9,7 @@
 //! * [`access_token`]: the tokens of the service account, which the next three show to Google where they are told to.
 //! * [`seat_store`] (Redis: which holders are alive), [`records`] (PostgreSQL: what is true), [`signer`] (the keys that
 //!   sign) and, without an access token, [`identity`] (who a person is). None of them uses another one of them.
+//! * [`webhooks`]: one request to the endpoint of a customer. It uses the domain alone.
 //! * [`protocol`]: acquire, validate, heartbeat, release, the sweep, and the repair of copies. It alone uses the seat
 //!   store, the records and the signer together.
 //! * [`management`]: what people may do to organizations, people, licenses and sessions.
@@ -27,6 +28,7 @@ pub mod refusal;
 pub mod seat_store;
 pub mod signer;
 pub mod steps;
+pub mod webhooks;
 
 pub use clock::Clock;
 pub use error::{Error, ProblemCode, Result};

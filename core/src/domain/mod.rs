@@ -27,5 +27,6 @@ pub mod token;
 pub mod trial;
 pub mod usage;
 pub mod want;
+pub mod webhook;
 
 mod base32;

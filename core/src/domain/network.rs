@@ -96,12 +96,12 @@ impl IpNetwork {
 }
 
 /// The first `length` bits of an IPv4 address, and 0 for the others.
-fn network_bits(bits: u32, length: u8) -> u32 {
+pub(super) fn network_bits(bits: u32, length: u8) -> u32 {
     bits & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
 }
 
 /// The first `length` bits of an IPv6 address, and 0 for the others.
-fn network_bits_v6(ip: Ipv6Addr, length: u8) -> u128 {
+pub(super) fn network_bits_v6(ip: Ipv6Addr, length: u8) -> u128 {
     ip.to_bits() & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 

@@ -39,7 +39,7 @@ const CORE: &[CoreModule] = &[
         own: "domain",
         modules: &["ProblemCode", "Error", "Result"],
         // Tables, compiled in, and what reads them.
-        packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna"],
+        packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna", "url"],
     },
     CoreModule { folder: "core/src/access_token", own: "access_token", modules: &[], packages: &["reqwest", "tokio"] },
     CoreModule {
@@ -65,6 +65,13 @@ const CORE: &[CoreModule] = &[
         own: "identity",
         modules: &[],
         packages: &["reqwest", "tokio", "jsonwebtoken"],
+    },
+    CoreModule {
+        folder: "core/src/webhooks",
+        own: "webhooks",
+        modules: &[],
+        // rustls in tests: a receiver with TLS.
+        packages: &["reqwest", "tokio", "url", "rustls"],
     },
     CoreModule {
         folder: "core/src/protocol",
