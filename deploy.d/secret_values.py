@@ -8,7 +8,7 @@ from failures import Failure
 from programs import unreadable
 from streams import say
 
-DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER")
+DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER", "WEBHOOK_KEY")
 PREVIOUS = "_PREVIOUS"
 CANARY_KEY = "CANARY_LICENSE_KEY"
 VERSION = re.compile(r"/versions/([0-9]+)$")

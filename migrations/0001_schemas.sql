@@ -7,7 +7,7 @@ create schema catalog;
 create schema history;
 revoke all on schema public from public;
 grant usage, create on schema public to owner; -- also where another role owns the database, after a restore say
-grant usage on schema public to service, reaper, admin;
+grant usage on schema public to service, reaper, admin, notify;
 grant usage on schema directory, catalog to admin;
 grant usage on schema history to reaper, admin;
 -- A function is callable by the roles that a grant names, never by everybody. Each file says so again for its own

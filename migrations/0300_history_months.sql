@@ -9,7 +9,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
          -- record_usage and record_wants take them, which is less than a month.
          ('usage_minutes', 'public.usage_minutes'::regclass, 'usage_minutes', 'at', 'pool_id'),
          ('usage_hours', 'public.usage_hours'::regclass, 'usage_hours', 'at', 'pool_id'),
-         ('denials', 'public.denials'::regclass, 'denials', 'at', 'denial_id')
+         ('denials', 'public.denials'::regclass, 'denials', 'at', 'denial_id'),
+         -- Events are replayed as far back as their deliveries are kept, and there is none older than its database.
+         ('deliveries', 'public.webhook_deliveries'::regclass, 'deliveries', 'at', 'event_id')
 $$;
 revoke execute on function history.kinds from public;
 
@@ -42,6 +44,11 @@ begin
   execute format('alter table history.%I alter column tenant_id set statistics 0', part);
   if part like any (array['usage\_%', 'denials\_%']) then
     execute format('alter table history.%I alter column pool_id set statistics 0', part);
+  end if;
+  if part like 'deliveries\_%' then
+    execute format('alter table history.%I alter column webhook_id set statistics 0', part);
+    -- Where a row was before it was tried is dead, and in the way of who looks for the first that waits.
+    execute format('alter table history.%I set (autovacuum_vacuum_scale_factor = 0.05)', part);
   end if;
   if month is null then
     execute format('alter table %s attach partition history.%I default', root, part);
@@ -80,6 +87,7 @@ begin
     execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
     call history.attach(kind.root, kind.part || '_rest', null);
     perform history.make_months(kind.part, kind.root,
-      case when kind.part like 'usage\_%' or kind.part = 'denials' then history.month_after(history.month_of(now()), -1) else now() end);
+      case when kind.part in ('usage_minutes', 'usage_hours', 'denials', 'deliveries')
+        then history.month_after(history.month_of(now()), -1) else now() end);
   end loop;
 end $$;

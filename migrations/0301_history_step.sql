@@ -72,8 +72,9 @@ begin
     where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' and c.relname like kind.part || '\_slept\_%'
     order by 1 limit 1;
     if found then
-      -- The tables of usage and denials let nobody write another organization's rows: one organization's at a time.
-      if kind.root in ('public.usage_minutes'::regclass, 'public.usage_hours'::regclass, 'public.denials'::regclass) then
+      -- Tables of organizations let nobody write another one's rows: one organization's at a time.
+      if kind.root in ('public.usage_minutes'::regclass, 'public.usage_hours'::regclass, 'public.denials'::regclass,
+        'public.webhook_deliveries'::regclass) then
         execute format('select tenant_id from history.%I limit 1', aside) into tenant;
         perform set_config('app.tenant_id', tenant::text, true);
       end if;

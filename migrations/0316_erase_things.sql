@@ -1,7 +1,8 @@
 -- What people manage is little and blanked at once: invitations (an open one is taken back, since nobody can join with
--- it any more), API tokens, projects and the organization's own name, where they name the person.
+-- it any more), API tokens, projects, webhooks (one whose address names the person is disabled, since nothing can be
+-- sent there any more) and the organization's own name, where they name the person.
 create function history.erase_things(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[], p_users uuid[],
-  out invitations bigint, out api_tokens bigint, out projects bigint, out organizations bigint)
+  out invitations bigint, out api_tokens bigint, out projects bigint, out webhooks bigint, out organizations bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform history.begin_erasing(p_tenant, p_erasure);
@@ -26,6 +27,19 @@ begin
     version = p.version + 1
   where p.tenant_id = p_tenant and history.names(p.name, p_people);
   get diagnostics projects = row_count;
+  -- In a URL an address stands between other marks than in a text.
+  update public.webhooks w
+  set url = case when h.in_url then 'https://erased.invalid/' else w.url end,
+      disabled_at = case when h.in_url then coalesce(w.disabled_at, now()) else w.disabled_at end,
+      description = case when history.names(w.description, p_people) then 'erased' else w.description end,
+      created_by = case when history.names(w.created_by, p_people) then 'erased' else w.created_by end,
+      version = w.version + 1
+  from (select u.webhook_id,
+      history.names(translate(replace(u.url, '%40', '@'), '?&=#%', '     '), p_people) as in_url
+    from public.webhooks u where u.tenant_id = p_tenant) h
+  where w.tenant_id = p_tenant and w.webhook_id = h.webhook_id
+    and (h.in_url or history.names(w.description, p_people) or history.names(w.created_by, p_people));
+  get diagnostics webhooks = row_count;
   -- Who registered without a name for it gave it their own.
   update public.organizations o set name = 'erased', version = o.version + 1
   where o.tenant_id = p_tenant and (history.names(o.name, p_people) or history.folded(o.name) = any (p_names));

@@ -22,7 +22,7 @@ fn id(kind: &str, n: u32) -> String {
 
 /// A list: its path below the organization, its query, and the rows that it has, by which its thousandth page is found.
 pub(crate) struct List {
-    /// As the document writes it; `{license}` is one that has many sessions.
+    /// As the document writes it; `{license}` is one that has many sessions, `{webhook}` one with many deliveries.
     pub(crate) path: &'static str,
     pub(crate) query: String,
     key: &'static str,
@@ -30,9 +30,9 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// The path with the license in its place.
+    /// The path with the license and the webhook in their places.
     pub(crate) fn path(&self) -> String {
-        self.path.replace("{license}", &id("aaaa", 77))
+        self.path.replace("{license}", &id("aaaa", 77)).replace("{webhook}", &id("eeee", 0))
     }
 }
 
@@ -75,6 +75,18 @@ pub(crate) fn lists() -> Vec<List> {
     let at = (Clock::system().now() - Duration::days(40)).replace_time(Time::MIDNIGHT).format(&Rfc3339).unwrap();
     list("/denials", format!("from={at}"), "denial_id", format!("denials where at >= '{at}'"));
     list("/denials", format!("to={at}"), "denial_id", format!("denials where at < '{at}'"));
+    list("/webhooks", String::new(), "webhook_id", "webhooks where deleted_at is null".into());
+    let at = (Clock::system().now() - Duration::days(10)).replace_time(Time::MIDNIGHT).format(&Rfc3339).unwrap();
+    let deliveries = format!("webhook_deliveries where webhook_id = '{}'", id("eeee", 0));
+    list("/webhooks/{webhook}/deliveries", String::new(), "event_id", deliveries.clone());
+    list(
+        "/webhooks/{webhook}/deliveries",
+        "state=failed".into(),
+        "event_id",
+        format!("{deliveries} and state = 'failed'"),
+    );
+    list("/webhooks/{webhook}/deliveries", format!("from={at}"), "event_id", format!("{deliveries} and at >= '{at}'"));
+    list("/webhooks/{webhook}/deliveries", format!("to={at}"), "event_id", format!("{deliveries} and at < '{at}'"));
     list("/licenses", String::new(), "license_id", "licenses".into());
     for (filter, value) in [("status", "suspended"), ("tier", "pro"), ("product", "viewer")] {
         let rows = format!("licenses where {filter} = '{value}'");

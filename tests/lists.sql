@@ -98,3 +98,15 @@ select current_setting('app.tenant_id')::uuid,
   case n % 25 when 2 then 'bob@example.com' else r % 20000 || '@example.com' end, at, 3, at
 from (select n, abs(hashint8(n)::bigint) as r, date_trunc('milliseconds', now() - n * interval '77 seconds') as at
       from generate_series(0, 99999) n) d;
+
+-- More webhooks than an organization may have, a thousand that were deleted, and 100,000 deliveries of the last 30 days to one.
+insert into webhooks (tenant_id, webhook_id, url, secret, created_by, deleted_at)
+select current_setting('app.tenant_id')::uuid, ('01970000-eeee-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'https://hooks.example.com/' || n, 'sealed',
+  'owner@example.com', case when n >= 30 then now() end
+from generate_series(0, 1029) n;
+
+insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, tries, finished_at)
+select current_setting('app.tenant_id')::uuid, '01970000-eeee-7000-8000-000000000000',
+  (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+  at, 'seat.granted', case n % 25 when 3 then 'failed' else 'delivered' end, 1, at
+from (select n, date_trunc('milliseconds', now() - n * interval '25 seconds') as at from generate_series(0, 99999) n) d;

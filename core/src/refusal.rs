@@ -102,6 +102,12 @@ pub enum ChangeRefusal {
     ErasesThemselves,
     /// Somebody with the address that is to be erased belongs to the organization.
     ErasesMember,
+    /// The organization has as many webhooks as it may have.
+    TooManyWebhooks,
+    /// Nothing is sent to a webhook that is disabled or paused.
+    WebhookInactive,
+    /// The event is sent to the webhook without being asked for: it is due, or being sent.
+    DeliveryUnderWay,
     /// The cursor is not of an erasure of this subject that began today.
     UnknownErasure,
 }

@@ -4,22 +4,20 @@ use crate::{
     edge::{
         Problem,
         config::{BusConfig, Environment, PubSubConfig, ReaperConfig},
-        extract,
         serve::{Service, StartError, StoreCheck},
-        telemetry::MetricOutcome as Label,
     },
+    received::{acknowledged, received},
     services::ServiceInputs,
     wiring,
 };
 use axum::{
-    Extension, Router,
+    Router,
     extract::{Request, State},
     response::{IntoResponse, Response},
     routing::post,
 };
-use http::{StatusCode, header};
 use license_core::{
-    Clock, Error, ProblemCode,
+    Clock, Error,
     domain::event::{Event, SweepShare},
     error::chain,
     identity::IdentityVerifier,
@@ -28,7 +26,7 @@ use license_core::{
 };
 use license_pubsub::{
     Message, Publisher, Topic,
-    push::{Envelope, MalformedPush, PushCheck, PushCheckError, PushDelivery},
+    push::{PushCheck, PushDelivery},
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
@@ -52,41 +50,11 @@ pub fn router(service: ReaperService) -> Router {
     Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(service)
 }
 
-/// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement:
-/// sent again it would be the same, so it is written down once instead.
-async fn received<T>(
-    service: &ReaperService,
-    request: Request,
-    read: impl FnOnce(&PushDelivery) -> Result<T, MalformedPush>,
-) -> Result<T, Response> {
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    service.push.check(authorization).await.map_err(|error| match error {
-        PushCheckError::Unavailable(error) => Problem::from(error).into_response(),
-        PushCheckError::Refused(refused) => {
-            tracing::warn!(reason = %chain(&refused), "push refused");
-            Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
-        }
-    })?;
-    let poison = |reason: &dyn std::fmt::Display| {
-        tracing::error!(%reason, "a poison message was acknowledged and dropped");
-        acknowledged("poison")
-    };
-    let body = extract::read(request).await.map_err(|problem| match problem.code() {
-        ProblemCode::PayloadTooLarge => poison(&"it is larger than any message of ours"),
-        _ => problem.into_response(),
-    })?;
-    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&chain(&malformed)))
-}
-
-fn acknowledged(label: &'static str) -> Response {
-    (StatusCode::NO_CONTENT, Extension(Label(label))).into_response()
-}
-
 /// Shares of one request to Pub/Sub, which takes 10 MB: these have at most four.
 const BATCH: usize = 100;
 
 async fn tick(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
-    received(&service, request, |_| Ok(())).await?;
+    received(&service.push, request, |_| Ok(())).await?;
     asked(&service).await.map_err(|error| Problem::from(error).into_response())
 }
 
@@ -106,7 +74,7 @@ async fn asked(service: &ReaperService) -> Result<Response, Error> {
 }
 
 async fn reap(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
-    let share = received(&service, request, PushDelivery::share).await?;
+    let share = received(&service.push, request, PushDelivery::share).await?;
     swept(&service, &share).await.map_err(|error| Problem::from(error).into_response())
 }
 
@@ -148,19 +116,19 @@ fn messages(events: &[Event]) -> Vec<Message> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    service_from(ServiceInputs { env, clock, publisher: None }).await
+    service_from(ServiceInputs::new(env, clock)).await
 }
 
 /// The service from its row of the table: over the publisher that is given, or else over the one that the variables
 /// name.
 pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
-    let ServiceInputs { env, clock, publisher } = inputs;
+    let ServiceInputs { env, clock, publisher, .. } = inputs;
     let ReaperConfig { stores, push, publish } = ReaperConfig::from_env(env)?;
     let publisher = match publisher {
         Some(publisher) => publisher,
         None => configured_publisher(publish).await?,
     };
-    let tokens = wiring::access_tokens(&stores, &clock);
+    let tokens = wiring::access_tokens(&stores.token_source, &clock);
     let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let records = wiring::records(&stores.records, ROLE, &tokens)?;
     let reaper = SeatReaper::new(seats, records.clone(), stores.timing);

@@ -107,6 +107,17 @@ fn problem(refusal: ChangeRefusal) -> Problem {
         Refusal::TooManyTokens => {
             conflict("Two hundred API tokens that you made are in force. Revoke those that are no longer used.")
         }
+        Refusal::TooManyWebhooks => {
+            Problem::invalid("url", "is one too many: an organization has at most 20 webhooks. Delete one first")
+        }
+        Refusal::WebhookInactive => conflict(
+            "Nothing is sent to this webhook: it is disabled, or it was paused because it failed for days. Enable it \
+                 first.",
+        ),
+        Refusal::DeliveryUnderWay => conflict(
+            "This event is due or being sent just now, so there is nothing to repeat. Read the delivery again in a \
+                 minute.",
+        ),
         Refusal::DefaultProductNeeded => conflict(
             "There must always be a default product, for registrations that name none. Make another product the \
                  default first; this one then stops being the default.",

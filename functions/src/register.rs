@@ -79,7 +79,7 @@ pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let RegisterConfig { stores, peppers, credentials, limit } = RegisterConfig::from_env(env)?;
     let peppers = Arc::new(peppers);
-    let tokens = wiring::access_tokens(&stores, &clock);
+    let tokens = wiring::access_tokens(&stores.token_source, &clock);
     let records = wiring::records(&stores.records, ROLE, &tokens)?.sealing(peppers.clone());
     let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let credential_guesses = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());

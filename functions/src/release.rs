@@ -58,7 +58,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let ReleaseConfig { stores, handles } = ReleaseConfig::from_env(env)?;
-    let tokens = wiring::access_tokens(&stores, &clock);
+    let tokens = wiring::access_tokens(&stores.token_source, &clock);
     let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let records = wiring::records(&stores.records, ROLE, &tokens)?;
     let checks = vec![StoreCheck::of_seats(seats.clone()), StoreCheck::of_records(records.clone())];

@@ -7,7 +7,7 @@ use crate::{
         serve::{Service, StartError},
     },
 };
-use license_core::{Clock, records::DatabaseRole};
+use license_core::{Clock, domain::webhook::EndpointRules, records::DatabaseRole};
 use license_pubsub::Publisher;
 use std::{future::Future, pin::Pin, sync::Arc};
 use utoipa::openapi::OpenApi as Document;
@@ -21,6 +21,39 @@ pub struct ServiceInputs<'a> {
     /// Where it publishes messages, in place of the publisher that its variables name. Services that publish nothing do
     /// not look at it.
     pub publisher: Option<Arc<dyn Publisher>>,
+    /// Where webhooks may be: on the internet alone, unless nobody but this machine reaches the services. Services that
+    /// have nothing to do with webhooks do not look at it.
+    pub endpoints: EndpointRules,
+}
+
+impl<'a> ServiceInputs<'a> {
+    /// What a service is built from where its variables say everything, as in the cloud.
+    pub fn new(env: &'a Environment, clock: Clock) -> Self {
+        Self { env, clock, publisher: None, endpoints: EndpointRules::Public }
+    }
+}
+
+/// Which stores a service connects to, and so whose variables it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceStores {
+    /// PostgreSQL and Redis.
+    Both,
+    /// PostgreSQL alone.
+    Records,
+    /// Neither.
+    None,
+}
+
+impl ServiceStores {
+    /// Whether Redis is among them.
+    pub fn has_seats(self) -> bool {
+        self == Self::Both
+    }
+
+    /// Whether PostgreSQL is among them.
+    pub fn has_records(self) -> bool {
+        self != Self::None
+    }
 }
 
 /// A service that is being built; the error is a sentence that names the variable that is wrong.
@@ -33,8 +66,8 @@ pub struct ServiceEntry {
     pub name: &'static str,
     /// The PostgreSQL role that it connects as.
     pub role: DatabaseRole,
-    /// Whether it connects to PostgreSQL and Redis, and so reads the variables of both.
-    pub has_stores: bool,
+    /// Which stores it connects to.
+    pub stores: ServiceStores,
     pub(crate) operations: Option<fn() -> Document>,
     pub(crate) build: for<'a> fn(ServiceInputs<'a>) -> ServiceFuture<'a>,
 }
@@ -63,9 +96,13 @@ impl ServiceEntry {
 impl Variable {
     /// Whether a service reads it, by its name.
     pub fn is_read_by(&self, service: &str) -> bool {
+        // What is in the table of services not at all is the job of the schema.
+        let all =
+            |has: fn(ServiceStores) -> bool| SERVICES.iter().all(|entry| entry.name != service || has(entry.stores));
         match self.readers {
             VariableReaders::Every => true,
-            VariableReaders::WithStores => SERVICES.iter().all(|entry| entry.name != service || entry.has_stores),
+            VariableReaders::WithSeats => all(ServiceStores::has_seats),
+            VariableReaders::WithRecords => all(ServiceStores::has_records),
             VariableReaders::Only(services) => services.contains(&service),
             VariableReaders::LocalMachine => false,
         }

@@ -2,7 +2,7 @@
 //! may be away.
 
 use crate::edge::{
-    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig, StoresConfig},
+    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig},
     credential_guesses::CredentialGuesses,
     rate::{ByAddress, NamedLimit},
     serve::{StartError, StoreCheck},
@@ -23,8 +23,8 @@ use license_core::{
 use std::{sync::Arc, time::Duration};
 
 /// The access tokens of this process: stores and signer share them. Nobody is asked before one is wanted.
-pub(crate) fn access_tokens(stores: &StoresConfig, clock: &Clock) -> AccessTokens {
-    AccessTokens::new(&stores.token_source, clock.clone())
+pub(crate) fn access_tokens(token_source: &str, clock: &Clock) -> AccessTokens {
+    AccessTokens::new(token_source, clock.clone())
 }
 
 pub(crate) fn seats(
@@ -105,7 +105,7 @@ pub(crate) async fn seat_protocol(
     let SessionConfig { stores, handles, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
-    let tokens = access_tokens(&stores, &clock);
+    let tokens = access_tokens(&stores.token_source, &clock);
     let seats = seats(&stores.redis, timing, &tokens, clock.clone())?.with_rates(rates);
     let records = records(&stores.records, role, &tokens)?;
     let signer = signer(issuer, root, &timing, tokens, clock).await?;

@@ -8,6 +8,7 @@
 //! .local/issuer.key                        the key of the demo identity provider
 //! .local/handle.key, pepper.key            the key of handles and the pepper; a second line is the one before, which is
 //!                                          still accepted
+//! .local/webhook.key                       the same of what the secrets of webhooks are sealed with
 //! .local/bus.token                         the secret that services show to the bus
 //! .local/staff.secret                      the secret for which the demo identity provider makes tokens of staff
 //! .local/license-key                       the key of the demo license
@@ -25,13 +26,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "root.pem",
     "root.next.pem",
     "root.previous.pem",
     "issuer.key",
     "handle.key",
     "pepper.key",
+    "webhook.key",
     "bus.token",
     "staff.secret",
     "license-key",

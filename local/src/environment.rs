@@ -5,7 +5,7 @@ use crate::{
     supervise::MachineStores,
 };
 use http::Uri;
-use license_core::records::DatabaseRole;
+use license_core::{domain::webhook::EndpointRules, records::DatabaseRole};
 use license_functions::edge::config::{ConfigError, Environment};
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
@@ -15,7 +15,7 @@ pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// The variables that are taken over from the environment if they are set. All others are not, because the address of
 /// another database, for example, may be set there for other programs.
-const HONOURED: [&str; 28] = [
+const HONOURED: [&str; 29] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -44,6 +44,7 @@ const HONOURED: [&str; 28] = [
     "STAFF_STEP_UP_MAX_AGE_SECONDS",
     "STAFF_STEP_UP_ACR_VALUES",
     "API_TOKEN_DAYS",
+    "WEBHOOK_PROXY",
 ];
 const IDENTITY: [&str; 8] = [
     "IDENTITY_ISSUER",
@@ -97,6 +98,13 @@ pub(crate) fn demo_issuer(process: &Environment, options: &CommandLine) -> Resul
     Err(wanting(format!("{because}, and the demo identity provider vouches for whoever asks")))
 }
 
+/// Where webhooks may be. Whoever registers one has this machine send requests there, so programs on it are receivers
+/// only where the demo issuer is: it is refused wherever others reach the services, by their own address or through a
+/// proxy.
+pub(crate) fn endpoint_rules(demo: bool) -> EndpointRules {
+    if demo { EndpointRules::LoopbackToo } else { EndpointRules::Public }
+}
+
 fn wanting(because: String) -> ConfigError {
     let problem = format!(
         "is not set; {because}. Name a real provider (IDENTITY_ISSUER, IDENTITY_AUDIENCE, IDENTITY_JWKS_URL), \
@@ -138,22 +146,25 @@ fn named<const N: usize>(values: [(&str, String); N]) -> BTreeMap<String, String
 /// The keys that services seal and sign with: those of the data directory, including the ones that are being replaced.
 fn keys(data: &DataDirectory) -> io::Result<BTreeMap<String, String>> {
     let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
+    let webhooks = data.service_keys("webhook.key")?;
     let root = |path: PathBuf| format!("local:{}", path.display());
     let mut values = named([
         ("HANDLE_KEY", handles.current.reveal().clone()),
         ("LICENSE_PEPPER", peppers.current.reveal().clone()),
+        ("WEBHOOK_KEY", webhooks.current.reveal().clone()),
         ("ROOT_KEY", root(data.path("root.pem"))),
     ]);
     let others = [
         ("HANDLE_KEY_PREVIOUS", handles.previous.map(|key| key.reveal().clone())),
         ("LICENSE_PEPPER_PREVIOUS", peppers.previous.map(|key| key.reveal().clone())),
+        ("WEBHOOK_KEY_PREVIOUS", webhooks.previous.map(|key| key.reveal().clone())),
         ("ROOT_KEY_NEXT", rotate::other_root(data).map(root)),
     ];
     values.extend(others.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Ok(values)
 }
 
-/// The bus of this machine: services publish to it, and the reaper accepts pushes from it alone.
+/// The bus of this machine: services publish to it, and the reaper and notify accept pushes from it alone.
 fn messages(data: &DataDirectory, endpoints: &Endpoints) -> io::Result<BTreeMap<String, String>> {
     Ok(named([
         ("PUSH_ISSUER", issuer::PUSH_ISSUER.into()),
@@ -183,7 +194,7 @@ fn jwks_url(endpoints: &Endpoints) -> String {
     format!("{}/.well-known/jwks.json", endpoints.issuer)
 }
 
-/// `REAPER_PERIOD_SECONDS`: how often the reaper is asked to look, 60 unless set.
+/// `REAPER_PERIOD_SECONDS`: how often the reaper and notify are asked to look, 60 unless set.
 ///
 /// # Errors
 /// If it is no whole number from 1 to 3600.

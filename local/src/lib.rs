@@ -6,7 +6,7 @@
 //!
 //! * [`stores`]: PostgreSQL and Redis as children, for this and for tests · [`supervise`]: keeps them running
 //! * [`issuer`]: the replacement of the identity provider and of Google's push tokens · [`bus`]: how other processes
-//!   publish · `scheduler.rs`: the ticks of the reaper
+//!   publish · `scheduler.rs`: the ticks of the reaper and of notify
 //! * `guard.rs`: which requests are answered while the demo identity provider exists
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the
 //!   addresses and the variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of

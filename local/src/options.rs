@@ -28,15 +28,19 @@ pub(crate) enum AskedCommand {
 pub(crate) enum ReplaceableKey {
     Pepper,
     Handle,
+    Webhook,
     Root,
 }
 
 impl ReplaceableKey {
+    const ALL: [Self; 4] = [Self::Pepper, Self::Handle, Self::Webhook, Self::Root];
+
     /// As it is called on the command line.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Pepper => "pepper",
             Self::Handle => "handle",
+            Self::Webhook => "webhook",
             Self::Root => "root",
         }
     }
@@ -46,6 +50,7 @@ impl ReplaceableKey {
         match self {
             Self::Pepper => "pepper.key",
             Self::Handle => "handle.key",
+            Self::Webhook => "webhook.key",
             Self::Root => "root.pem",
         }
     }
@@ -116,17 +121,15 @@ fn rotate(mut arguments: lexopt::Parser) -> Result<AskedCommand, lexopt::Error> 
             Long("finish") if step == RotationStep::Begin => step = RotationStep::Finish,
             Long("help") | lexopt::Arg::Short('h') => return Ok(AskedCommand::Help),
             Value(word) if key.is_none() => {
-                let known = [ReplaceableKey::Pepper, ReplaceableKey::Handle, ReplaceableKey::Root]
-                    .into_iter()
-                    .find(|key| word == key.word());
+                let known = ReplaceableKey::ALL.into_iter().find(|key| word == key.word());
                 key = Some(known.ok_or_else(|| {
-                    format!("{} is no key that can be rotated: pepper, handle or root", word.display())
+                    format!("{} is no key that can be rotated: pepper, handle, webhook or root", word.display())
                 })?);
             }
             _ => return Err(argument.unexpected()),
         }
     }
-    let key = key.ok_or("rotate what: pepper, handle or root?")?;
+    let key = key.ok_or("rotate what: pepper, handle, webhook or root?")?;
     if step == RotationStep::Switch && key != ReplaceableKey::Root {
         return Err(format!("--switch is for the root alone; a new {} is used at once", key.word()).into());
     }
@@ -172,6 +175,7 @@ mod tests {
             asked(&["rotate", "handle", "--finish"]),
             rotate(ReplaceableKey::Handle, RotationStep::Finish, ".local")
         );
+        assert_eq!(asked(&["rotate", "webhook"]), rotate(ReplaceableKey::Webhook, RotationStep::Begin, ".local"));
         for wrong in [
             &["rotate"][..],
             &["rotate", "issuer"],

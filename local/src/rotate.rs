@@ -11,11 +11,16 @@ use crate::{
 };
 use license_core::{
     Clock,
+    domain::webhook::WebhookSecret,
     signer::{RootSigner, local::LocalRoot},
 };
-use license_functions::edge::serve::StartError;
+use license_functions::edge::{
+    config::{Environment, webhook_keys},
+    serve::StartError,
+};
 use sqlx::Connection;
-use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, os::unix::fs::MetadataExt, path::PathBuf};
+use uuid::Uuid;
 
 /// How many licenses are named one by one at most.
 const NAMED: i64 = 20;
@@ -70,6 +75,10 @@ fn draw(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError>
             "License keys that are made from now on are hashed with it; those there are stay good. \
              Give licenses new keys when it suits (rotate-key)"
         }
+        ReplaceableKey::Webhook => {
+            "The secrets of webhooks that are drawn from now on are sealed with it; those there are stay good. \
+             Receivers notice nothing"
+        }
         _ => "Sessions that begin from now on are signed with it; those there are go on",
     };
     Ok(format!(
@@ -98,9 +107,16 @@ async fn forget(data: &DataDirectory, key: ReplaceableKey) -> Result<String, Sta
             return Err(format!("pepper {previous} is still needed, and nothing was changed: {why}").into());
         }
     }
+    if key == ReplaceableKey::Webhook {
+        let mut postgres = PostgresServer::start(&data.postgres(), PostgresSettings::default()).await?;
+        let sealed = seal_again(&postgres, &ring).await;
+        postgres.stop().await;
+        sealed?;
+    }
     data.forget_service_key(key.file(), &ring)?;
     let effect = match key {
         ReplaceableKey::Pepper => "No license needs it",
+        ReplaceableKey::Webhook => "Every secret of a webhook is sealed with the new one",
         _ => "Programs that have run since before the rotation are told 401 and acquire again",
     };
     Ok(format!(
@@ -147,6 +163,27 @@ async fn needed(
     let hours = left.max(0).unsigned_abs().div_ceil(3600);
     Ok(answers
         .then(|| format!("answers kept for an Idempotency-Key are sealed with it. They are over in {hours} hours")))
+}
+
+/// Seals every secret of a webhook that is sealed with the previous key with the current one. What neither opens is left
+/// as it is: it was lost before.
+async fn seal_again(postgres: &PostgresServer, ring: &KeyVersions) -> Result<(), StartError> {
+    let mut values = BTreeMap::from([("WEBHOOK_KEY".to_owned(), ring.current.reveal().clone())]);
+    values.extend(ring.previous.as_ref().map(|key| ("WEBHOOK_KEY_PREVIOUS".to_owned(), key.reveal().clone())));
+    let keys = webhook_keys(&Environment::map(values))?;
+    let mut sql = stores::connect(&postgres.superuser()).await?;
+    let mut transaction = sql.begin().await?;
+    let rows: Vec<(Uuid, String, Option<String>)> =
+        sqlx::query_as("select webhook_id, secret, previous_secret from webhooks").fetch_all(&mut *transaction).await?;
+    for (webhook, secret, previous) in rows {
+        let again = |sealed: &str| WebhookSecret::unseal(&keys, webhook, sealed)?.seal(&keys, webhook);
+        let (secret, previous) = (again(&secret), previous.as_deref().and_then(again));
+        let update = "update webhooks set secret = coalesce($2, secret), \
+                      previous_secret = coalesce($3, previous_secret) where webhook_id = $1";
+        sqlx::query(update).bind(webhook).bind(secret).bind(previous).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(sql.close().await?)
 }
 
 async fn kid(path: PathBuf) -> Result<String, StartError> {

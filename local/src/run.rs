@@ -160,7 +160,7 @@ impl Machine {
         let env = Environment::map(variables.clone());
         let license_key = demo::license_key(&data, &stores.postgres, &config::peppers(&env)?).await?;
         let bus = bus(&endpoints, issuer.clone())?;
-        let functions = serve::functions(&env, &Clock::system(), &bus).await?;
+        let functions = serve::functions(&env, &Clock::system(), &bus, environment::endpoint_rules(demo)).await?;
         let staff = if demo { Some(data.staff_secret()?) } else { None };
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
         // The last of the files: a program that waits for it finds the others too.
@@ -239,11 +239,19 @@ async fn start_stores(data: &DataDirectory) -> Result<MachineStores, StartError>
 }
 
 fn bus(endpoints: &Endpoints, issuer: DemoIssuer) -> Result<LocalBus, StartError> {
-    let reaper = endpoints.functions.get("reaper").map_or("", String::as_str);
-    let to = |topic, path: &str| Subscription { topic, push_url: format!("{reaper}{path}") };
+    let to = |topic, service: &str, path: &str| {
+        let address = endpoints.functions.get(service).map_or("", String::as_str);
+        Subscription { topic, push_url: format!("{address}{path}") }
+    };
+    let subscriptions = vec![
+        to(Topic::Tick, "reaper", "/tick"),
+        to(Topic::Tick, "notify", "/due"),
+        to(Topic::Reap, "reaper", "/reap"),
+        to(Topic::Events, "notify", "/events"),
+    ];
     // A token that cannot be signed is none, and the push is refused and sent again.
     let token = move || issuer.push_token(environment::PUSH_AUDIENCE).unwrap_or_default();
-    Ok(LocalBus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
+    Ok(LocalBus::new(subscriptions, Arc::new(token))?)
 }
 
 /// The text that people read after the start. If the output is no terminal, it may be kept in a log that others can

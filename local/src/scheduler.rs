@@ -15,7 +15,7 @@ pub(crate) async fn tick(publisher: &impl Publisher, period: Duration) -> Infall
         if let Err(error) = publisher.publish(Topic::Tick, vec![Message::tick()]).await {
             tracing::warn!(
                 error = %chain(&error),
-                "the reaper was not asked to look; it is asked again in {} s",
+                "nobody was asked to look; the next tick comes in {} s",
                 period.as_secs()
             );
         }

@@ -1,6 +1,6 @@
 //! The services in one process: each is built from the same variables as in the cloud.
 
-use license_core::Clock;
+use license_core::{Clock, domain::webhook::EndpointRules};
 use license_functions::{
     SERVICES,
     edge::{
@@ -12,15 +12,20 @@ use license_functions::{
 use license_pubsub::bus::LocalBus;
 use std::sync::Arc;
 
-/// Builds every function, in the order of [`SERVICES`].
+/// Builds every function, in the order of [`SERVICES`]. `endpoints`: where webhooks may be.
 ///
 /// # Errors
 /// If a variable is wrong or a key cannot be read.
-pub(crate) async fn functions(env: &Environment, clock: &Clock, bus: &LocalBus) -> Result<Vec<Service>, StartError> {
+pub(crate) async fn functions(
+    env: &Environment,
+    clock: &Clock,
+    bus: &LocalBus,
+    endpoints: EndpointRules,
+) -> Result<Vec<Service>, StartError> {
     let mut functions = Vec::new();
     for service in &SERVICES {
         let publisher = Some(Arc::new(bus.clone()) as _);
-        functions.push(service.build(ServiceInputs { env, clock: clock.clone(), publisher }).await?);
+        functions.push(service.build(ServiceInputs { env, clock: clock.clone(), publisher, endpoints }).await?);
     }
     Ok(functions)
 }

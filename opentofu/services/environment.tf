@@ -1,7 +1,6 @@
 # What each function is told: for every name in its row of functions.json the value from here, if there is one.
 locals {
   public_url = var.front == null ? null : "https://${var.front.domain}"
-  reaper_url = local.run_urls[local.described.pushes.function]
 
   # The same for every function.
   values = {
@@ -30,7 +29,6 @@ locals {
     STAFF_IDENTITY_AUDIENCE = try(var.staff.audience, null)
     STAFF_IDENTITY_JWKS_URL = try(var.staff.jwks_url, null)
 
-    PUSH_AUDIENCE  = local.reaper_url
     PUSH_EMAIL     = var.platform.push_account
     PUBSUB_PROJECT = var.platform.project
   }
@@ -42,12 +40,20 @@ locals {
         "postgres://%s@", urlencode(trimsuffix(var.platform.accounts[name], ".gserviceaccount.com")),
       ))
       DATABASE_POOL_SIZE = tostring(local.sizes[name].pool)
-      TRUSTED_PROXIES    = tostring(local.ingress[name] == "lb" ? var.front.trusted_proxies : 1)
+
+      # Its own address, so that a token that one function is pushed is worth nothing at another.
+      PUSH_AUDIENCE = local.run_urls[name]
+
+      TRUSTED_PROXIES = tostring(local.ingress[name] == "lb" ? var.front.trusted_proxies : 1)
     }
   }
 
   variables = {
-    for name, function in local.functions : name => concat(local.described.every.variables, function.variables)
+    for name, function in local.functions : name => concat(
+      local.described.every.variables,
+      flatten([for store in function.stores : local.described.stores[store].variables]),
+      function.variables,
+    )
   }
 
   environment = {

@@ -4,7 +4,7 @@ locals {
   region    = coalesce(var.region, var.platform.region)
 
   # The address that Cloud Run gives a service besides the one with a random part. It is known before the service is
-  # there, so that the reaper can be told the audience of its own tokens.
+  # there, so that the reaper and notify can be told the audience of the tokens that they are shown.
   run_urls = {
     for name in keys(local.functions) : name => "https://${name}-${var.platform.number}.${local.region}.run.app"
   }

@@ -4,15 +4,17 @@ module "push" {
   project           = var.platform.project
   project_number    = var.platform.number
   region            = local.region
-  url               = local.reaper_url
-  audience          = local.values.PUSH_AUDIENCE
   account           = var.platform.push_account
   tick_topic        = var.platform.topics["tick"]
   dead_letter_topic = var.platform.topics["dead"]
   paused            = var.paused
 
   pushes = {
-    for topic, path in local.described.pushes.topics : topic => { topic = var.platform.topics[topic], path = path }
+    for name, push in local.described.pushes.subscriptions : name => {
+      topic = var.platform.topics[push.topic]
+      url   = local.run_urls[push.function]
+      path  = push.path
+    }
   }
 
   # The address is known beforehand; a push to a service that is not there yet would count as a failed attempt.

@@ -2,7 +2,10 @@
 //!
 //! It keeps messages in memory only. A message that it accepted and had not delivered when the process ended is lost,
 //! so nothing may depend on the delivery that Cloud Pub/Sub would guarantee: the next tick does the work of a lost reap
-//! message.
+//! message, and that of an event for notify too.
+//!
+//! Each subscription has a queue and pushes of its own, as in Cloud Pub/Sub: a receiver that is slow or away delays no
+//! other one.
 
 use crate::{
     Message, PublishError, PublishFuture, Publisher, Topic,
@@ -13,7 +16,7 @@ use reqwest::{Client, StatusCode, Url, header};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,9 +37,10 @@ pub struct Subscription {
 /// The limits and times of the bus. [`BusLimits::default`] is right for `license-local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusLimits {
-    /// How many deliveries may wait; more are refused with [`PublishError::Full`].
+    /// How many deliveries of one subscription may wait. Messages for which no subscription of their topic has room are
+    /// refused with [`PublishError::Full`]; where another one has, the full one loses them.
     pub queue: usize,
-    /// How many pushes are under way at once.
+    /// How many pushes of one subscription are under way at once.
     pub concurrency: usize,
     /// How long a receiver may take to answer.
     pub ack_deadline: Duration,
@@ -73,19 +77,18 @@ pub enum BusError {
     Client(#[from] reqwest::Error),
 }
 
-/// [`Publisher`] that delivers by HTTP from within this process. Clones share one queue.
+/// [`Publisher`] that delivers by HTTP from within this process. Clones share the queues.
 #[derive(Clone)]
 pub struct LocalBus {
     inner: Arc<BusInner>,
 }
 
 struct BusInner {
-    subscriptions: Vec<(Topic, Url)>,
+    queues: Vec<Arc<PushQueue>>,
     token: TokenSource,
     limits: BusLimits,
     client: Client,
     clock: Clock,
-    posts: Semaphore,
     state: watch::Sender<BusState>,
     dead_letters: AtomicU64,
     abandoned: AtomicU64,
@@ -93,9 +96,24 @@ struct BusInner {
 
 #[derive(Clone, Copy, Default)]
 struct BusState {
-    /// Deliveries accepted and not yet over.
+    /// Deliveries accepted and not yet over, of all subscriptions.
     pending: usize,
     closed: bool,
+}
+
+/// What is pushed to one subscription.
+struct PushQueue {
+    topic: Topic,
+    url: Url,
+    /// Its deliveries accepted and not yet over; changed only while the state is.
+    pending: AtomicUsize,
+    posts: Semaphore,
+}
+
+impl PushQueue {
+    fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
 }
 
 impl LocalBus {
@@ -117,17 +135,19 @@ impl LocalBus {
         token: TokenSource,
         limits: BusLimits,
     ) -> Result<Self, BusError> {
-        let address = |Subscription { topic, push_url }| match Url::parse(&push_url) {
-            Ok(url) if url.scheme() == "http" => Ok((topic, url)),
+        let queue = |Subscription { topic, push_url }| match Url::parse(&push_url) {
+            Ok(url) if url.scheme() == "http" => {
+                let posts = Semaphore::new(limits.concurrency.max(1));
+                Ok(Arc::new(PushQueue { topic, url, pending: AtomicUsize::new(0), posts }))
+            }
             _ => Err(BusError::PushUrl(push_url)),
         };
         let inner = BusInner {
-            subscriptions: subscriptions.into_iter().map(address).collect::<Result<_, _>>()?,
+            queues: subscriptions.into_iter().map(queue).collect::<Result<_, _>>()?,
             token,
             limits,
             client: client(limits.ack_deadline)?,
             clock: Clock::system(),
-            posts: Semaphore::new(limits.concurrency.max(1)),
             state: watch::Sender::default(),
             dead_letters: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
@@ -135,9 +155,14 @@ impl LocalBus {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// How many messages were given up after the last attempt, since the start.
+    /// How many deliveries were given up since the start: after the last attempt, or because their queue was full.
     pub fn dead_letters(&self) -> u64 {
         self.inner.dead_letters.load(Ordering::Relaxed)
+    }
+
+    /// How many deliveries of a topic are accepted and not yet over.
+    pub fn pending(&self, topic: Topic) -> usize {
+        self.inner.queues.iter().filter(|queue| queue.topic == topic).map(|queue| queue.pending()).sum()
     }
 
     /// Accepts messages as [`Publisher::publish`] does, and tells the ids they got, in their order.
@@ -176,45 +201,77 @@ impl Publisher for LocalBus {
 
 impl BusInner {
     fn accept(self: &Arc<Self>, topic: Topic, messages: Vec<Message>) -> Result<Vec<String>, PublishError> {
-        let urls: Vec<&Url> = self.subscriptions.iter().filter(|(of, _)| *of == topic).map(|(_, url)| url).collect();
-        let new = messages.len() * urls.len();
-        let mut outcome = Ok(());
-        self.state.send_if_modified(|state| {
-            if state.closed {
-                outcome = Err(PublishError::Closed);
-            } else if state.pending + new > self.limits.queue {
-                outcome = Err(PublishError::Full { waiting: state.pending });
-            } else {
-                state.pending += new;
-            }
-            outcome.is_ok()
-        });
-        outcome?;
+        let queues: Vec<&Arc<PushQueue>> = self.queues.iter().filter(|queue| queue.topic == topic).collect();
+        // Where events go stands in PostgreSQL once they are accepted. Refused, they would not be marked published, and
+        // one receiver that is too slow would hold up the events of everybody.
+        let may_drop = topic == Topic::Events;
+        let open = self.reserve(&queues, messages.len(), may_drop)?;
         let mut ids = Vec::with_capacity(messages.len());
         for message in messages {
             let push = PushDelivery::new(topic, message, &self.clock);
             ids.push(push.message_id.clone());
-            for url in &urls {
-                let place = QueuePlace(self.clone());
-                tokio::spawn(deliver(place, (*url).clone(), push.clone()));
+            for queue in &open {
+                let place = QueuePlace { bus: self.clone(), queue: (*queue).clone() };
+                tokio::spawn(deliver(place, push.clone()));
             }
         }
         Ok(ids)
     }
+
+    /// Places for so many messages in each of these queues that has room for all of them; the queues that have. None has:
+    /// [`PublishError::Full`], unless they may be dropped.
+    fn reserve<'a>(
+        &self,
+        queues: &[&'a Arc<PushQueue>],
+        messages: usize,
+        may_drop: bool,
+    ) -> Result<Vec<&'a Arc<PushQueue>>, PublishError> {
+        let (mut outcome, mut full) = (Ok(Vec::new()), 0);
+        self.state.send_if_modified(|state| {
+            let has_room = |queue: &&&Arc<PushQueue>| queue.pending() + messages <= self.limits.queue;
+            let open: Vec<_> = queues.iter().filter(has_room).copied().collect();
+            full = queues.len() - open.len();
+            if state.closed {
+                outcome = Err(PublishError::Closed);
+            } else if open.is_empty() && full > 0 && !may_drop {
+                let waiting = queues.iter().map(|queue| queue.pending()).min().unwrap_or_default();
+                outcome = Err(PublishError::Full { waiting });
+            } else {
+                for queue in &open {
+                    queue.pending.fetch_add(messages, Ordering::Relaxed);
+                }
+                state.pending += messages * open.len();
+                outcome = Ok(open);
+            }
+            outcome.is_ok()
+        });
+        if outcome.is_ok() && full > 0 {
+            // Refusing them would let a receiver that is away keep them from the others.
+            self.dead_letters.fetch_add((full * messages) as u64, Ordering::Relaxed);
+            tracing::warn!(subscriptions = full, messages, "messages were not queued for a receiver that is too slow");
+        }
+        outcome
+    }
 }
 
-/// The place of one delivery in the queue. It is free again when the delivery is over, however it ends.
-struct QueuePlace(Arc<BusInner>);
+/// The place of one delivery in its queue. It is free again when the delivery is over, however it ends.
+struct QueuePlace {
+    bus: Arc<BusInner>,
+    queue: Arc<PushQueue>,
+}
 
 impl Drop for QueuePlace {
     fn drop(&mut self) {
-        self.0.state.send_modify(|state| state.pending -= 1);
+        self.bus.state.send_modify(|state| {
+            self.queue.pending.fetch_sub(1, Ordering::Relaxed);
+            state.pending -= 1;
+        });
     }
 }
 
 /// Pushes one message to one receiver until it is acknowledged, given up, or the bus shuts down.
-async fn deliver(place: QueuePlace, url: Url, mut push: PushDelivery) {
-    let bus = &place.0;
+async fn deliver(place: QueuePlace, mut push: PushDelivery) {
+    let (bus, url) = (&place.bus, &place.queue.url);
     let mut state = bus.state.subscribe();
     let mut backoff = bus.limits.first_backoff;
     let last = bus.limits.attempts.max(1);
@@ -222,7 +279,7 @@ async fn deliver(place: QueuePlace, url: Url, mut push: PushDelivery) {
         let permit = tokio::select! {
             biased;
             _ = state.wait_for(|state| state.closed) => break,
-            permit = bus.posts.acquire() => permit,
+            permit = place.queue.posts.acquire() => permit,
         };
         push.delivery_attempt = Some(attempt);
         let answer = post(&bus.client, url.clone(), &push, &(bus.token)()).await;
@@ -234,10 +291,10 @@ async fn deliver(place: QueuePlace, url: Url, mut push: PushDelivery) {
         };
         if attempt == last {
             bus.dead_letters.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(url = %url, message_id = push.message_id, attempts = last, why, "a message was given up");
+            tracing::error!(%url, message_id = push.message_id, attempts = last, why, "a message was given up");
             return;
         }
-        tracing::debug!(url = %url, message_id = push.message_id, attempt, why, "a push was not acknowledged");
+        tracing::debug!(%url, message_id = push.message_id, attempt, why, "a push was not acknowledged");
         tokio::select! {
             _ = state.wait_for(|state| state.closed) => break,
             () = tokio::time::sleep(backoff) => {}

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("LICENSE_LOCAL", ROOT / "target/debug/license-local")).resolve()
 PRINTED_PORT = 8080
-SERVICES = 8
+SERVICES = 9
 """How many ports follow one another from the first one on: all functions, each function, and the issuer."""
 PATIENCE = 300
 

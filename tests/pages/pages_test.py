@@ -116,6 +116,32 @@ class TheServersReadme(PageCase):
         self.assertEqual([answer for answer in answers if "code" in answer and "status" in answer], [], "nothing is refused")
         self.assertEqual(answers[-1]["license"]["seats_used"], 1, "the shell's key is good after it was replaced")
 
+    def test_who_is_refused_is_told_to_a_receiver_and_listed(self) -> None:
+        # As often as a newcomer need not wait for.
+        self.clone.serve("REAPER_PERIOD_SECONDS=1 ./dev run\n")
+        told = sections(README)["Be told"].replace(":9400", f":{(port := free_port(9400))}").replace(", 9400)", f", {port})")
+        receiver, webhook, fill, lists = blocks(told)
+        listed = "until curl -s $ORG/denials -H \"Authorization: Bearer $ME\" | grep -q '\"state\"'; do sleep 0.2; done\n"
+        # It ends with the shell: what a script runs in the background does not hear Ctrl-C.
+        receiver += 'trap "kill $!" EXIT; trap "exit 1" INT TERM\n'
+        parts = [*blocks(sections(README)["Manage it"]), receiver, webhook, fill, listed, lists]
+        shell = self.clone.shell("\necho\n".join(parts) + "\necho; echo over; wait\n")
+        self.addCleanup(shell.stdout.close)
+        self.addCleanup(end, shell)
+        lines = Lines(shell.stdout)
+        for words in ('"secret":"whsec_', "no_seats_available", "over"):
+            lines.until(words)
+        if not any(line.startswith("received ") for line in lines.all):
+            lines.until("received ")
+        [first, *_] = [line for line in lines.all if line.startswith("received ")]
+        _, event, body = first.split(" ", 2)
+        sent = json.loads(body)
+        self.assertEqual((sent["type"], sent["id"]), ("seat.denied", event))
+        printed = "\n".join(lines.all)
+        self.assertIn('"code":"no_seats_available"', printed)
+        self.assertIn("id,at,code,ended_at,", printed, "and as CSV")
+        self.assertIn('"seat_hours"', printed)
+
 
 class Operating(PageCase):
     def test_a_dump_is_restored_and_no_seat_is_given_before_a_time_that_is_told(self) -> None:
@@ -176,7 +202,7 @@ class TheBrowser(PageCase):
         endpoints = json.loads((self.clone.path / ".local/endpoints.json").read_text())
         fetched: set[str] = set()
         waiting = {url + "/" for name, url in endpoints.items() if name != "license_key"}
-        self.assertEqual(len(waiting), 8)
+        self.assertEqual(len(waiting), 9)
         while waiting:
             url = waiting.pop()
             fetched.add(url)

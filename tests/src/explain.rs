@@ -76,7 +76,7 @@ impl Plans {
         }
         // It counts for new connections: who serves makes some when it finds its own gone.
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
-            where datname = current_database() and usename in ('service', 'reaper', 'admin')";
+            where datname = current_database() and usename in ('service', 'reaper', 'notify', 'admin')";
         truth.execute(end).await.unwrap();
         let heard = Arc::default();
         let listener = tracing_subscriber::registry().with(Listener(Arc::clone(&heard)));

@@ -69,6 +69,7 @@ pub async fn variables(world: &World, dir: &std::path::Path) -> BTreeMap<String,
         ("DATABASE_URL".into(), format!("postgres://{socket}/{database}?sslmode=disable")),
         ("HANDLE_KEY".into(), key(1)),
         ("LICENSE_PEPPER".into(), key(2)),
+        ("WEBHOOK_KEY".into(), key(3)),
         ("ROOT_KEY".into(), format!("local:{}", root.display())),
         // Crowds of one machine and clients that are never idle are what tests are made of.
         ("RATE_ACQUIRE".into(), "off".into()),

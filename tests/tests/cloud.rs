@@ -57,6 +57,9 @@ fn values(ca: &str) -> BTreeMap<&'static str, String> {
         ("LICENSE_PEPPER", KEY),
         ("HANDLE_KEY_PREVIOUS", "2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
         ("LICENSE_PEPPER_PREVIOUS", "2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ("WEBHOOK_KEY", KEY),
+        ("WEBHOOK_KEY_PREVIOUS", "2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ("WEBHOOK_PROXY", "http://proxy.example.com:3128"),
         ("TOKEN_ISSUER", "https://licenses.example.com"),
         ("ROOT_KEY", &key(1)),
         ("ROOT_KEY_NEXT", &key(2)),
@@ -112,8 +115,13 @@ fn names(entry: &Value, lists: &[&str]) -> BTreeSet<String> {
 
 /// What a service is given.
 fn given(functions: &Value, service: &str) -> BTreeSet<String> {
-    let own = names(&functions["functions"][service], &["variables", "secrets", "secrets_while_replaced"]);
-    &names(&functions["every"], &["variables"]) | &own
+    let row = &functions["functions"][service];
+    let mut given = names(row, &["variables", "secrets", "secrets_while_replaced"]);
+    given.extend(names(&functions["every"], &["variables"]));
+    for store in names(row, &["stores"]) {
+        given.extend(names(&functions["stores"][store], &["variables"]));
+    }
+    given
 }
 
 /// What is wrong with the names that each program is given.
@@ -132,6 +140,11 @@ fn wrong_names(functions: &Value) -> Vec<String> {
         let role = SERVICES.iter().find(|it| it.name == *service).unwrap().role.name();
         if functions["functions"][service]["database_role"] != role {
             wrong.push(format!("{service} connects as {role}"));
+        }
+        let stores = SERVICES.iter().find(|it| it.name == *service).unwrap().stores;
+        let told = names(&functions["functions"][service], &["stores"]);
+        if (told.contains("records"), told.contains("seats")) != (stores.has_records(), stores.has_seats()) {
+            wrong.push(format!("{service} connects to {stores:?}"));
         }
     }
     for name in names(&functions["jobs"]["migrate"], &["variables"]) {
@@ -152,8 +165,15 @@ fn a_name_too_many_or_too_few_is_found() {
     let mut lie = functions();
     lie["functions"]["release"]["variables"] = serde_json::json!(["ROOT_KEY"]);
     lie["functions"]["heartbeat"]["secrets"] = serde_json::json!([]);
+    lie["functions"]["notify"]["stores"] = serde_json::json!(["records", "seats"]);
     lie["jobs"]["migrate"]["variables"] = serde_json::json!(["PORT"]);
-    let found = ["heartbeat is not given HANDLE_KEY", "release does not read ROOT_KEY", "migrate does not read PORT"];
+    let found = [
+        "heartbeat is not given HANDLE_KEY",
+        "release does not read ROOT_KEY",
+        "migrate does not read PORT",
+        "notify does not read REDIS_URL",
+        "notify connects to Records",
+    ];
     let wrong = wrong_names(&lie);
     assert!(found.iter().all(|it| wrong.contains(&(*it).to_owned())), "{wrong:?}");
 }
@@ -202,6 +222,7 @@ async fn every_service_listens_with_what_it_is_given_and_names_what_is_taken_awa
         let required = VARIABLES.iter().filter(|it| it.default == DefaultValue::Required && it.is_read_by(service));
         // Both CAs because of the logins by access token; the others have no default on Cloud Run.
         let besides = ["DATABASE_CA", "REDIS_CA", "DATABASE_AUTH", "REDIS_AUTH", "TRUSTED_PROXIES"];
+        let besides = besides.into_iter().filter(|name| variables.contains_key(*name));
         for name in required.map(|variable| variable.name).chain(besides) {
             let mut less = variables.clone();
             less.remove(name);
@@ -280,7 +301,8 @@ async fn every_program_serves_on_stores_with_the_manners_of_the_clouds() {
     let migrate = user(&functions["jobs"]["migrate"]);
     for sql in [
         "create role cloudsqlsuperuser nologin createrole createdb".to_owned(),
-        "grant owner to cloudsqlsuperuser; grant service, reaper, admin to cloudsqlsuperuser with admin option".into(),
+        "grant owner to cloudsqlsuperuser; grant service, reaper, notify, admin to cloudsqlsuperuser with admin option"
+            .into(),
         format!("grant cloudsqlsuperuser to \"{migrate}\""),
     ] {
         superuser(&server, sql).await;

@@ -192,6 +192,8 @@ async fn every_method_on_every_path_of_every_service_has_an_answer_that_is_no_fa
         "/nowhere",
         "/tick",
         "/reap",
+        "/events",
+        "/due",
         "/openapi.json",
         "/docs",
         "/docs/page.js",
@@ -204,7 +206,7 @@ async fn every_method_on_every_path_of_every_service_has_an_answer_that_is_no_fa
     targets.extend(["/.well-known/jwks.json".to_owned(), "/.well-known/openid-configuration".to_owned()]);
     let methods =
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "M-SEARCH"];
-    for service in ["front", "issuer", "reaper", "admin"] {
+    for service in ["front", "issuer", "reaper", "notify", "admin"] {
         let address = local.endpoint(service).trim_start_matches("http://").to_owned();
         for target in &targets {
             for method in methods {

@@ -63,7 +63,7 @@ impl PersonRole {
 text_enum! {
     /// A permission of an API token. A token acts for the organization, so it has no role.
     Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, \
-             sessions:write, projects:read, projects:write, usage:read, audit:read";
+             sessions:write, projects:read, projects:write, usage:read, webhooks:read, webhooks:write, audit:read";
     /// Reads the data of the organization itself.
     OrganizationRead = "organization:read",
     /// Reads the people of the organization.
@@ -82,6 +82,10 @@ text_enum! {
     ProjectsWrite = "projects:write",
     /// Reads how seats were used.
     UsageRead = "usage:read",
+    /// Reads webhooks and what became of the events sent to them.
+    WebhooksRead = "webhooks:read",
+    /// Makes, changes and deletes webhooks, and has events sent again.
+    WebhooksWrite = "webhooks:write",
     /// Reads the audit log.
     AuditRead = "audit:read",
 }

@@ -5,6 +5,28 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// Every kind of event that webhooks can ask for, as docs/API.md lists them. `webhook.test` is not among them: it is
+/// sent to the webhook that is tested, whatever it asks for.
+pub const EVENT_KINDS: [&str; 17] = [
+    "seat.granted",
+    "seat.freed",
+    "seat.denied",
+    "usage",
+    "grace.exceeded",
+    "organization.created",
+    "invitation.created",
+    "invitation.revoked",
+    "person.joined",
+    "license.created",
+    "license.changed",
+    "license.suspended",
+    "license.active",
+    "license.revoked",
+    "license.key_rotated",
+    "webhook.paused",
+    "webhook.disabled",
+];
+
 /// One event: a row of the outbox and the message that is published from it. An event is published at least once;
 /// consumers recognise repetitions by its `id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

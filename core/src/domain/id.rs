@@ -47,6 +47,8 @@ uuid_id! {
     ProjectId,
     /// The public id of a license key, by which people and sessions name it. It does not give access to anything.
     KeyId,
+    /// The id of a webhook: an address that an organization registered for its events.
+    WebhookId,
     /// A UUID that a client draws once for each start of its process and repeats in every retry.
     Attempt,
 }
@@ -65,6 +67,13 @@ impl TenantId {
 }
 
 impl SessionId {
+    /// Makes a new id that is ordered by time (UUID version 7).
+    pub fn draw() -> Self {
+        Self(draw_uuid())
+    }
+}
+
+impl WebhookId {
     /// Makes a new id that is ordered by time (UUID version 7).
     pub fn draw() -> Self {
         Self(draw_uuid())

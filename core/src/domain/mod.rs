@@ -5,6 +5,7 @@
 pub mod access;
 pub mod claimant;
 pub mod credential;
+pub mod delivery;
 pub mod demand;
 pub mod email;
 pub mod event;

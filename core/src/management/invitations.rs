@@ -96,6 +96,7 @@ impl AuditedChange<'_> {
         self.set_invitation_revoked(invitation.id).await?;
         let before = json!({ "email": invitation.email, "role": invitation.role });
         self.audit("invitation.revoked", &invitation.id.to_string(), before, json!(null));
-        Ok(self.write_event("invitation.revoked", json!({ "invitation_id": invitation.id })).await?)
+        self.write_event("invitation.revoked", json!({ "invitation_id": invitation.id })).await?;
+        Ok(())
     }
 }

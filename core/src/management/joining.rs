@@ -103,7 +103,8 @@ impl AuditedChange<'_> {
         let after = json!({ "email": invitation.email, "role": invitation.role, "invitation": invitation.id });
         self.audit("person.joined", &user.to_string(), json!(null), after);
         let payload = json!({ "user_id": user, "role": invitation.role, "invitation_id": invitation.id });
-        Ok(self.write_event("person.joined", payload).await?)
+        self.write_event("person.joined", payload).await?;
+        Ok(())
     }
 
     async fn new_member(&mut self, user: UserId, role: PersonRole, first: bool) -> ChangeResult<NewMember> {

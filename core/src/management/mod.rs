@@ -1,5 +1,5 @@
 //! What people may do, and what is refused: to organizations, people, invitations, projects, API tokens, plans,
-//! licenses and sessions. One file for each of these nouns.
+//! licenses, sessions and webhooks. One file for each of these nouns.
 //!
 //! The rules stand here; the statements that read and write rows stand in [`crate::records`], in a file of the same
 //! noun. A change is one transaction (`Records::change`): it is audited in it, and made once however often a request
@@ -24,6 +24,7 @@ mod seats_needed;
 mod sessions;
 mod tokens;
 mod voiding;
+mod webhooks;
 
 pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
@@ -39,6 +40,7 @@ pub use seats_needed::{AdviceOutcome, AdviceWithheld, SeatsAdvice};
 pub use sessions::{ClientPresence, EndedSessionRow, SessionEnd, SessionView};
 pub use tokens::IssuedApiToken;
 pub use voiding::VoidingResult;
+pub use webhooks::{IssuedWebhook, TestedWebhook, WebhookEdit};
 
 use crate::{
     Result,

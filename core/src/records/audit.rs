@@ -44,7 +44,7 @@ pub struct AuditEntryRow {
 }
 
 /// Every action that an entry of an organization's audit log can have.
-pub const ACTIONS: [&str; 24] = [
+pub const ACTIONS: [&str; 30] = [
     "organization.created",
     "organization.renamed",
     "organization.tokens_voided",
@@ -66,6 +66,12 @@ pub const ACTIONS: [&str; 24] = [
     "session.ended",
     "project.created",
     "project.edited",
+    "webhook.created",
+    "webhook.edited",
+    "webhook.deleted",
+    "webhook.secret_rotated",
+    "webhook.tested",
+    "webhook.replayed",
     "person.erased",
     "machine.erased",
     "staff.read",

@@ -210,12 +210,11 @@ impl<'a> AuditedChange<'a> {
     }
 
     /// Writes an event into the outbox, for subscribers outside: of a kind that the database lets people's changes
-    /// write (`migrations/0250_write_event.sql`). The payload holds no secret either.
-    pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<()> {
+    /// write (`migrations/0250_write_event.sql`), and answers its id. The payload holds no secret either.
+    pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<Uuid> {
         let statement =
-            sqlx::query("select write_event($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
-        statement.execute(&mut *self.transaction).await?;
-        Ok(())
+            sqlx::query_scalar("select write_event($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
+        Ok(statement.fetch_one(&mut *self.transaction).await?)
     }
 
     /// Says that this transaction or another one of the same request has written the entry of the audit log.

@@ -1,5 +1,5 @@
 //! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times
-//! and counts stay (`migrations/0310_erase_names.sql` to `0317_erase_people.sql`).
+//! and counts stay (`migrations/0310_erase_names.sql` to `0319_erase_deliveries.sql`).
 //!
 //! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own
 //! over a bounded number of rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into
@@ -39,6 +39,9 @@ pub struct ErasureReport {
     pub denials: i64,
     /// Events, waiting and published.
     pub events: i64,
+    /// Deliveries of events, of which the receiver's answers were blanked.
+    #[serde(default)]
+    pub deliveries: i64,
     /// Entries of the audit log.
     pub audit_entries: i64,
     /// People who left.
@@ -49,6 +52,9 @@ pub struct ErasureReport {
     pub api_tokens: i64,
     /// Projects.
     pub projects: i64,
+    /// Webhooks.
+    #[serde(default)]
+    pub webhooks: i64,
     /// 1 if the organization had the name of the person.
     pub organizations: i64,
     /// Where the next request goes on; `None`: all is done.
@@ -69,23 +75,26 @@ pub struct ErasureCursor {
 }
 
 /// What is searched, in this order. Open sessions come before ended ones, so that a session that ends meanwhile is
-/// found among the ended ones. People come last, because the other rows are found by their addresses and names.
+/// found among the ended ones. Answers of receivers come after the events, of which many of them are copies. People
+/// come last, because the other rows are found by their addresses and names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ErasureStage {
     Open,
     Ended,
     Denials,
     Events,
+    Deliveries,
     Entries,
     Acts,
     People,
 }
 
-const STAGES: [ErasureStage; 7] = [
+const STAGES: [ErasureStage; 8] = [
     ErasureStage::Open,
     ErasureStage::Ended,
     ErasureStage::Denials,
     ErasureStage::Events,
+    ErasureStage::Deliveries,
     ErasureStage::Entries,
     ErasureStage::Acts,
     ErasureStage::People,
@@ -172,8 +181,8 @@ impl Records {
         Ok(query.fetch_one(sql).await?)
     }
 
-    /// Blanks a person in what people manage (invitations, API tokens, projects, the organization's name) and counts it
-    /// into the report.
+    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, the organization's name) and
+    /// counts it into the report.
     pub(crate) async fn erase_things(
         &self,
         tenant: TenantId,
@@ -181,8 +190,8 @@ impl Records {
         report: &mut ErasureReport,
     ) -> Result<()> {
         let mut transaction = self.begin_patiently(tenant).await?;
-        let sql =
-            "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
+        let sql = "select invitations, api_tokens, projects, webhooks, organizations
+            from history.erase_things($1, $2, $3, $4, $5)";
         let row = sqlx::query(sql)
             .bind(tenant.0)
             .bind(report.id)
@@ -193,7 +202,8 @@ impl Records {
             .await?;
         transaction.commit().await?;
         (report.invitations, report.api_tokens) = (row.try_get("invitations")?, row.try_get("api_tokens")?);
-        (report.projects, report.organizations) = (row.try_get("projects")?, row.try_get("organizations")?);
+        (report.projects, report.webhooks) = (row.try_get("projects")?, row.try_get("webhooks")?);
+        report.organizations = row.try_get("organizations")?;
         Ok(())
     }
 
@@ -219,6 +229,7 @@ impl Records {
         report.sessions += count(&row, "sessions");
         report.denials += count(&row, "denials");
         report.events += count(&row, "events");
+        report.deliveries += count(&row, "deliveries");
         report.audit_entries += count(&row, "entries");
         if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
             let changed = changed_pools(std::slice::from_ref(&row))?;
@@ -293,6 +304,9 @@ impl ErasureCall {
                 ("select after, denials from history.erase_denials($1, $2, $3, $4, $5)", known.keys.len())
             }
             ErasureStage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
+            ErasureStage::Deliveries => {
+                ("select after, deliveries from history.erase_deliveries($1, $2, $3, $4, $5, $6)", 1)
+            }
             ErasureStage::Entries => {
                 ("select after, entries, blanked, earlier from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
             }
@@ -312,6 +326,7 @@ impl ErasureCall {
             ErasureStage::Open => query.bind(column).bind(key),
             ErasureStage::Ended | ErasureStage::Denials => query.bind(column).bind(key).bind(at.after),
             ErasureStage::Events => query.bind(people).bind(&known.hw).bind(at.after),
+            ErasureStage::Deliveries => query.bind(people).bind(&known.names).bind(&known.hw).bind(at.after),
             ErasureStage::Entries => {
                 let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
                 query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after)

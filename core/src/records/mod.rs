@@ -2,9 +2,11 @@
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
 //! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
-//! `record_usage`, `record_wants`, and `erase_step` for an erasure. Management changes an organization in a [`TenantTransaction`] with
+//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, and `erase_step` for an
+//! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
-//! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of whoever asks
+//! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify
+//! `due_webhooks`, of whoever asks
 //! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
 //! makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
@@ -13,13 +15,14 @@
 //! * `connect.rs`: connections, and what is worth trying again · `role.rs`, `login.rs`: as whom, and how they prove it ·
 //!   `connections.rs`: how many there are · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
-//!   waiting to be published · `history.rs`: ended sessions and published events by months
+//!   waiting to be published · `deliveries.rs`: events on their way to webhooks · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
 //!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
 //!   `registration.rs`
-//! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
+//! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain ·
+//!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
 //!   reads: `staff_reads.rs`
 //! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
 //!
@@ -35,6 +38,8 @@ mod chain;
 mod change;
 mod connect;
 mod connections;
+mod deliveries;
+mod delivery_log;
 mod demand;
 mod denials;
 mod erasing;
@@ -63,6 +68,7 @@ mod sweep;
 mod tokens;
 mod usage;
 mod voiding;
+mod webhooks;
 
 pub use access_policy::AccessPolicyRow;
 pub use audit::{ACTIONS, AuditEntryRow, AuditFilter, AuditSubject};
@@ -73,6 +79,8 @@ pub(crate) use change::AuditedChange;
 pub(crate) use connect::REPEAT;
 pub use connect::{Records, TenantTransaction};
 pub use connections::PoolConnections;
+pub use deliveries::{DeliveryAttempt, TakeFrom, TakenDelivery};
+pub use delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, ReplayedDeliveries};
 pub use demand::{HistoryRead, MOST_ROWS, PoolHistory};
 pub use denials::{DenialFilter, DenialRow};
 pub use erasing::{ErasureCursor, ErasureReport};
@@ -104,3 +112,4 @@ pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, ToDo};
 pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
 pub use usage::{UsageFilter, UsagePoint, UsageStep};
+pub use webhooks::{ReplaySpan, WebhookRow, WebhookSettings};

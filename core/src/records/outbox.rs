@@ -24,9 +24,12 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn waiting_events(&self, limit: i64) -> Result<EventBatch> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
-        // Publishing may take long. With the time limit of other statements the transaction would be ended, and the
-        // same events would be published again and again.
-        sqlx::query("set local idle_in_transaction_session_timeout = '60s'").execute(&mut *transaction).await?;
+        // Publishing may take long, and so may marking, which writes the deliveries to webhooks. With the time limits of
+        // other statements the transaction would be ended, and the same events would be published again and again.
+        let patience = "-- publish_patiently
+            select set_config('idle_in_transaction_session_timeout', '60s', true),
+              set_config('statement_timeout', '30s', true), set_config('lock_timeout', '10s', true)";
+        sqlx::query(patience).execute(&mut *transaction).await?;
         let rows = sqlx::query(
             "-- waiting_events
              select tenant_id, id, kind, payload, created_at from outbox

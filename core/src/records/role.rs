@@ -7,6 +7,8 @@ pub enum DatabaseRole {
     Service,
     /// reaper.
     Reaper,
+    /// notify.
+    Notify,
     /// register, admin.
     Admin,
 }
@@ -17,6 +19,7 @@ impl DatabaseRole {
         match self {
             Self::Service => "service",
             Self::Reaper => "reaper",
+            Self::Notify => "notify",
             Self::Admin => "admin",
         }
     }

@@ -107,3 +107,18 @@ impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for PathTarget<T>
         named.iter().last().and_then(|(_, id)| id.parse().ok()).map(Self).ok_or_else(not_found)
     }
 }
+
+/// The last two ids of the path: of what something belongs to, and of that itself.
+pub(super) struct PathTargets<A, B>(pub(super) A, pub(super) B);
+
+impl<A: std::str::FromStr, B: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for PathTargets<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let named = RawPathParams::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+        let ids: Vec<&str> = named.iter().map(|(_, id)| id).collect();
+        let [.., owner, target] = ids[..] else { return Err(not_found()) };
+        let parsed = owner.parse().ok().zip(target.parse().ok());
+        parsed.map(|(owner, target)| Self(owner, target)).ok_or_else(not_found)
+    }
+}

@@ -114,16 +114,14 @@ impl DenialsQuery {
     /// The filters and the page, or everything that is wrong with them.
     fn read(&self) -> Result<(DenialFilter, PageRequest), Problem> {
         let mut filters = ListFilters::new();
+        let (from, until) = filters.span(self.from.as_ref(), self.to.as_ref());
         let filter = DenialFilter {
             license: filters.read("license", self.license.as_ref(), str::parse),
             machine: filters.read("machine", self.machine.as_ref(), str::parse),
             person: filters.person("user", self.user.as_ref()),
-            from: filters.time("from", self.from.as_ref()),
-            until: filters.time("to", self.to.as_ref()),
+            from,
+            until,
         };
-        if filter.from.zip(filter.until).is_some_and(|(from, until)| from >= until) {
-            filters.wrong("to", "must be later than from");
-        }
         let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
         filters.check((filter, page))
     }

@@ -26,8 +26,8 @@ pub(super) struct NewErasure {
 
 /// What this request blanked.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "audit_entries": 4, "people": 1,
-    "invitations": 1, "api_tokens": 0, "projects": 0, "organizations": 0}, "next_cursor": null}))]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "deliveries": 2, "audit_entries": 4,
+    "people": 1, "invitations": 1, "api_tokens": 0, "projects": 0, "webhooks": 1, "organizations": 0}, "next_cursor": null}))]
 pub(super) struct Erasure {
     /// The entry of the audit log that says who erased, and when.
     id: Uuid,
@@ -46,6 +46,8 @@ pub(super) struct ErasedRows {
     denials: i64,
     /// Events, published and waiting to be.
     events: i64,
+    /// Deliveries of events to webhooks, in which the answers of receivers were blanked.
+    deliveries: i64,
     /// Entries of the audit log.
     audit_entries: i64,
     /// People who left.
@@ -56,6 +58,8 @@ pub(super) struct ErasedRows {
     api_tokens: i64,
     /// Projects named after them.
     projects: i64,
+    /// Webhooks they made, or whose description or address names them.
+    webhooks: i64,
     /// 1 where the organization was named after them.
     organizations: i64,
 }
@@ -63,16 +67,18 @@ pub(super) struct ErasedRows {
 impl From<ErasureReport> for Erasure {
     fn from(it: ErasureReport) -> Self {
         let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
-        let ErasureReport { denials, organizations, .. } = it;
+        let ErasureReport { denials, deliveries, webhooks, organizations, .. } = it;
         let erased = ErasedRows {
             sessions,
             denials,
             events,
+            deliveries,
             audit_entries,
             people,
             invitations,
             api_tokens,
             projects,
+            webhooks,
             organizations,
         };
         Self { id, erased, next_cursor: it.next.map(|next| next.to_string()) }
@@ -82,10 +88,10 @@ impl From<ErasureReport> for Erasure {
 /// Erase a person or a machine
 ///
 /// Blanks names, addresses and labels of the person or machine wherever the organization has them: in sessions,
-/// denials, events, the audit log, people who left, invitations and API tokens. Ids, times and counts stay, and a holder of a
-/// seat keeps it. A person who belongs to the organization must be removed first. An erasure that is too large for one
-/// request is continued: send `next_cursor` as `cursor` until it is null, with a new `Idempotency-Key` if any. Erasing
-/// again what is erased changes nothing.
+/// denials, events, what receivers of webhooks answered, the audit log, people who left, invitations, API tokens and
+/// webhooks. Ids, times and counts stay, and a holder of a seat keeps it. A person who belongs to the organization must
+/// be removed first. An erasure that is too large for one request is continued: send `next_cursor` as `cursor` until it
+/// is null, with a new `Idempotency-Key` if any. Erasing again what is erased changes nothing.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/erasures", tag = "Erasures", request_body = NewErasure,
     responses((status = 200, description = "What was blanked", body = Erasure),
               (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),

@@ -47,6 +47,19 @@ impl ListFilters {
         })
     }
 
+    /// From a time on and before another, which must be later.
+    pub(super) fn span(
+        &mut self,
+        from: Option<&String>,
+        to: Option<&String>,
+    ) -> (Option<OffsetDateTime>, Option<OffsetDateTime>) {
+        let (from, until) = (self.time("from", from), self.time("to", to));
+        if from.zip(until).is_some_and(|(from, until)| from >= until) {
+            self.wrong("to", "must be later than from");
+        }
+        (from, until)
+    }
+
     /// The person that clients say they have, as it is compared: an address, or whatever else may be one's name.
     pub(super) fn person(&mut self, name: &str, value: Option<&String>) -> Option<String> {
         self.read(name, value, |text| {

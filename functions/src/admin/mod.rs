@@ -16,6 +16,7 @@ mod chain;
 mod check_credential;
 pub(crate) mod credential;
 pub(crate) mod csv_lists;
+mod deliveries;
 mod denials;
 mod erasures;
 mod filters;
@@ -34,6 +35,7 @@ pub mod step_up;
 mod tokens;
 mod usage;
 mod voiding;
+mod webhooks;
 
 use crate::{
     edge::{
@@ -42,12 +44,13 @@ use crate::{
         rate::NamedLimit,
         serve::{Service, StartError, StoreCheck},
     },
+    services::ServiceInputs,
     wiring,
 };
 use axum::{Router, middleware};
 use license_core::{
     Clock,
-    domain::secret::KeyRing,
+    domain::{secret::KeyRing, webhook::EndpointRules},
     identity::IdentityVerifier,
     management::{Management, SeatManagement},
     records::{DatabaseRole, Records},
@@ -75,6 +78,10 @@ pub struct AdminService {
     pub staff_rules: Arc<StaffRules>,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
+    /// Under which the secrets of webhooks are sealed.
+    pub webhook_keys: Arc<KeyRing>,
+    /// Which addresses webhooks may have.
+    pub webhook_rules: EndpointRules,
     /// How many proxies of ours stand in front.
     pub proxies: u8,
     /// How many days an API token is good for where nobody says when it ends.
@@ -124,6 +131,14 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(invitations::read_invitation, invitations::revoke_invitation))
         .routes(routes!(tokens::list_api_tokens, tokens::create_api_token))
         .routes(routes!(tokens::read_api_token, tokens::revoke_api_token))
+        .routes(routes!(webhooks::list_webhooks, webhooks::create_webhook))
+        .routes(routes!(webhooks::read_webhook, webhooks::edit_webhook, webhooks::delete_webhook))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::test_webhook))
+        .routes(routes!(deliveries::replay_webhook))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::read_delivery))
+        .routes(routes!(deliveries::replay_delivery))
         .routes(routes!(audit::list_audit_log))
         .routes(routes!(chain::verify_audit_log))
         .routes(routes!(chain::export_audit_log))
@@ -138,15 +153,20 @@ pub fn router(service: AdminService) -> Router {
     gated.with_state(service).merge(pages::router())
 }
 
-/// The service from configuration.
+/// The service from configuration, for webhooks on the internet.
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let AdminConfig { stores, peppers, credentials, staff, staff_rules, token_days, token_limit, people_limit } =
-        AdminConfig::from_env(env)?;
-    let peppers = Arc::new(peppers);
-    let tokens = wiring::access_tokens(&stores, &clock);
+    service_from(ServiceInputs::new(env, clock)).await
+}
+
+/// The service from its row of the table.
+pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
+    let ServiceInputs { env, clock, endpoints, .. } = inputs;
+    let config = AdminConfig::from_env(env)?;
+    let (stores, credentials, peppers) = (config.stores, config.credentials, Arc::new(config.peppers));
+    let tokens = wiring::access_tokens(&stores.token_source, &clock);
     let records = wiring::records(&stores.records, ROLE, &tokens)?.sealing(peppers.clone());
     let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let service = AdminService {
@@ -154,13 +174,15 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         seat_management: SeatManagement::new(seats.clone(), records.clone()),
         credential_guesses: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
         people: IdentityVerifier::new(credentials.identity, clock.clone()),
-        staff: staff.map(|settings| IdentityVerifier::new(settings, clock.clone())),
-        staff_rules: Arc::new(staff_rules),
+        staff: config.staff.map(|settings| IdentityVerifier::new(settings, clock.clone())),
+        staff_rules: Arc::new(config.staff_rules),
         peppers,
+        webhook_keys: Arc::new(config.webhook_keys),
+        webhook_rules: endpoints,
         proxies: credentials.proxies,
-        token_days,
-        token_limit: NamedLimit::new("admin", token_limit, seats.clone()),
-        people_limit: NamedLimit::new("people", people_limit, seats.clone()),
+        token_days: config.token_days,
+        token_limit: NamedLimit::new("admin", config.token_limit, seats.clone()),
+        people_limit: NamedLimit::new("people", config.people_limit, seats.clone()),
         records: records.clone(),
         clock,
     };

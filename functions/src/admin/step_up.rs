@@ -16,10 +16,14 @@ use license_core::{
     records::Principal,
 };
 
-/// Changes by admins that hand out nothing, take nothing away and can be undone.
-const ORDINARY: [(&str, &str); 2] = [
+/// Changes by admins that hand out nothing, take nothing away and can be undone; what is sent to a webhook again was for
+/// its receiver before.
+const ORDINARY: [(&str, &str); 5] = [
     ("PATCH", "/api/v1/organizations/{organization}"),
     ("PATCH", "/api/v1/organizations/{organization}/projects/{project}"),
+    ("POST", "/api/v1/organizations/{organization}/webhooks/{webhook}/test"),
+    ("POST", "/api/v1/organizations/{organization}/webhooks/{webhook}/replay"),
+    ("POST", "/api/v1/organizations/{organization}/webhooks/{webhook}/deliveries/{event}/replay"),
 ];
 
 /// Whether an organization may demand a step-up of its people for this operation.
@@ -94,7 +98,9 @@ mod tests {
             let says = |word: &str| rule.path.ends_with(word);
             let must = rule.method == "DELETE"
                 || (rule.method == "POST"
-                    && ["api-tokens", "invitations", "revoke", "rotate-key"].into_iter().any(says))
+                    && ["api-tokens", "invitations", "webhooks", "revoke", "rotate-key", "rotate-secret"]
+                        .into_iter()
+                        .any(says))
                 || (rule.method != "GET" && (says("access-policy") || says("{person}")));
             assert!(!must || is_guarded(rule), "{} {}", rule.method, rule.path);
             assert!(rule.method != "GET" || !is_guarded(rule), "{} {}", rule.method, rule.path);

@@ -5,6 +5,8 @@
 use license_core::{
     domain::{
         access::{PersonRole, Scope},
+        delivery::DeliveryState,
+        event::EVENT_KINDS,
         session::EndReason,
     },
     records::{ACTIONS, InvitationState},
@@ -22,6 +24,20 @@ struct Words {
     fields: &'static [(&'static str, &'static str)],
 }
 
+/// How attempts to deliver an event end.
+const OUTCOMES: [&str; 11] = [
+    "delivered",
+    "refused",
+    "redirected",
+    "gone",
+    "not_allowed",
+    "unresolved",
+    "unreachable",
+    "tls",
+    "timed_out",
+    "no_client",
+    "secret_unreadable",
+];
 const ACTORS: [&str; 3] = ["person", "token", "staff"];
 const TERM_CODES: [&str; 4] = ["license_suspended", "license_revoked", "license_expired", "license_not_started"];
 
@@ -31,6 +47,7 @@ fn table() -> Vec<Words> {
     let scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
     let reasons = EndReason::ALL.map(EndReason::as_str);
     let invitation_states = InvitationState::ALL.map(InvitationState::as_str);
+    let deliveries: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
     vec![
         of(
             &roles,
@@ -54,6 +71,10 @@ fn table() -> Vec<Words> {
         of(&["live", "silent", "ending", "ended", "unknown"], &[("Session", "state")]),
         of(&["waiting", "granted", "gave_up", "unknown"], &[("Denial", "state")]),
         of(&["no_seats_available"], &[("Denial", "code")]),
+        of(&EVENT_KINDS, &[("Webhook", "events"), ("CreateWebhook", "events"), ("EditWebhook", "events")]),
+        of(&["enabled", "disabled", "paused"], &[("Webhook", "status")]),
+        of(&deliveries, &[("Delivery", "state")]),
+        of(&OUTCOMES, &[("Attempt", "outcome")]),
         of(&["desktop", "container", "ci"], &[("ClientFacts", "deployment"), ("SessionClient", "deployment")]),
         of(&["minute", "hour", "day"], &[("Usage", "step")]),
         of(&["active", "suspended", "revoked"], &[("License", "status"), ("RegisteredLicense", "status")]),

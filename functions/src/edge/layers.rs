@@ -32,7 +32,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as
 /// long.
-const SWEEP_DEADLINE: Duration = Duration::from_secs(55);
+const PUSH_DEADLINE: Duration = Duration::from_secs(55);
 
 /// How long a body may take: 64 KiB at the speed of a modem.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
@@ -131,7 +131,7 @@ async fn handle_request(State(settings): State<LayerSettings>, request: Request,
         }
         // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the
         // queue alone, and are read once it is known that they do.
-        let request = if seen.is_sweep() { Ok(request) } else { whole(request, patience).await };
+        let request = if seen.is_push() { Ok(request) } else { whole(request, patience).await };
         let mut request = match request {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
@@ -229,13 +229,14 @@ impl AccessLogEntry {
         MetricName::of_path(self.path.as_ref().map(MatchedPath::as_str))
     }
 
-    fn is_sweep(&self) -> bool {
-        matches!(self.metric(), MetricName::TickRequests | MetricName::ReapRequests)
+    fn is_push(&self) -> bool {
+        use MetricName::{DueRequests, NotifyRequests, ReapRequests, TickRequests};
+        matches!(self.metric(), TickRequests | ReapRequests | NotifyRequests | DueRequests)
     }
 
-    /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
+    /// Nobody waits for what a push asks for: it has until just before a push that was not acknowledged comes again.
     fn deadline(&self, settings: &LayerSettings) -> Duration {
-        if self.is_sweep() { SWEEP_DEADLINE } else { settings.deadline }
+        if self.is_push() { PUSH_DEADLINE } else { settings.deadline }
     }
 
     fn log(&self, response: &Response, latency: Duration) {

@@ -70,6 +70,10 @@ metrics! {
     TickRequests = "reaper/tick_requests" at "/tick",
     /// Shares of a sweep.
     ReapRequests = "reaper/reap_requests" at "/reap",
+    /// Events on their way to webhooks.
+    NotifyRequests = "notify/requests" at "/events",
+    /// Looks for deliveries whose time has come.
+    DueRequests = "notify/due_requests" at "/due",
     /// Health checks.
     HealthRequests = "health/requests" at "/health/started" | "/health/live" | "/health/ready",
     /// Everything else.

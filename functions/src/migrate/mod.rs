@@ -49,7 +49,7 @@ migrate: schema, roles and rights of the license server's database
   migrate --help          this text
 
 It reads DATABASE_URL, DATABASE_GRANTS (user=role, commas between them; a login that is not named loses the roles
-service, reaper and admin; unset, grants stay as they are) and START_PATIENCE_SECONDS; after-restore also REDIS_URL,
+service, reaper, notify and admin; unset, grants stay as they are) and START_PATIENCE_SECONDS; after-restore also REDIS_URL,
 SEAT_TTL_SECONDS and SEAT_DRAIN_SECONDS, which must be those of the services. Each line of its output is JSON.
 
 Exit codes:

@@ -11,6 +11,7 @@ sizes = {
   register  = { max = 1 }
   admin     = { max = 1 }
   reaper    = { max = 1 }
+  notify    = { max = 1, pool = 1 }
 }
 
 settings = {

@@ -15,6 +15,7 @@ sizes = {
   register  = { max = 2 }
   admin     = { max = 2 }
   reaper    = { max = 2 }
+  notify    = { max = 2 }
 }
 
 # A new release serves a tenth of the requests before it serves all of them.

@@ -26,6 +26,7 @@ signer = {
 secret_versions = {
   HANDLE_KEY     = "1"
   LICENSE_PEPPER = "1"
+  WEBHOOK_KEY    = "1"
 }
 
 identity = {

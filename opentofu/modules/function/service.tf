@@ -44,8 +44,10 @@ resource "google_cloud_run_v2_service" "function" {
     max_instance_request_concurrency = var.concurrency
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN1"
 
-    # Both stores have private addresses; KMS, Pub/Sub and the keys of identity providers are reached without the
-    # network, so that no NAT is needed.
+    # Both stores have private addresses; KMS, Pub/Sub, the keys of identity providers and the receivers of webhooks are
+    # reached without the network, so that no NAT is needed. What is sent to a private address goes into the network,
+    # whose firewall lets nothing out but to the stores (modules/network): a webhook reaches no other machine there,
+    # whatever its name is made to mean.
     vpc_access {
       egress = "PRIVATE_RANGES_ONLY"
 

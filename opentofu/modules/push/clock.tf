@@ -4,7 +4,7 @@ resource "google_cloud_scheduler_job" "tick" {
   project     = var.project
   region      = var.region
   name        = "tick"
-  description = "Asks the reaper once a minute to look after sessions that have ended."
+  description = "Asks once a minute for what is due: of the reaper sessions that ended, of notify deliveries."
   schedule    = "* * * * *"
   time_zone   = "Etc/UTC"
   paused      = var.paused

@@ -11,8 +11,9 @@ output "configuration" {
     endpoints = {
       for name, subscription in google_pubsub_subscription.push : name => subscription.push_config[0].push_endpoint
     }
-    audiences = distinct([
-      for subscription in google_pubsub_subscription.push : subscription.push_config[0].oidc_token[0].audience
-    ])
+    audiences = {
+      for name, subscription in google_pubsub_subscription.push :
+      name => subscription.push_config[0].oidc_token[0].audience
+    }
   }
 }

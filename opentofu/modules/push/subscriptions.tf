@@ -5,18 +5,19 @@ resource "google_pubsub_subscription" "push" {
   name    = each.key
   topic   = each.value.topic
 
-  # A sweep of the reaper may take 55 s. A message that is delivered again meanwhile does the same work twice.
+  # A sweep of the reaper may take 55 s, and so may the deliveries of notify. A message that is delivered again
+  # meanwhile does the same work twice.
   ack_deadline_seconds = 60
 
   # An hour of failures ends in the dead-letter topic before the message is too old to be kept.
   message_retention_duration = "3600s"
 
   push_config {
-    push_endpoint = "${var.url}${each.value.path}"
+    push_endpoint = "${each.value.url}${each.value.path}"
 
     oidc_token {
       service_account_email = var.account
-      audience              = var.audience
+      audience              = each.value.url
     }
   }
 

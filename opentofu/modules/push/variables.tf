@@ -13,32 +13,26 @@ variable "region" {
   type        = string
 }
 
-variable "url" {
-  description = "The address of the function that is pushed to, at run.app, without a slash at its end."
+variable "account" {
+  description = "The e-mail of the service account in whose name Pub/Sub sends tokens: PUSH_EMAIL of the functions."
   type        = string
+}
+
+variable "pushes" {
+  description = <<-EOT
+    The subscriptions by their names: each the id of a topic, the address of the function that its messages are pushed
+    to, at run.app and without a slash at its end, and the path there. The address is the audience of the tokens too,
+    which the function compares with PUSH_AUDIENCE.
+  EOT
+  type        = map(object({ topic = string, url = string, path = string }))
 
   validation {
-    condition     = can(regex("^https://[a-z0-9.-]+\\.run\\.app$", var.url))
+    condition     = alltrue([for push in var.pushes : can(regex("^https://[a-z0-9.-]+\\.run\\.app$", push.url))])
     error_message = <<-EOT
       The address must be one at run.app, such as https://reaper-123.us-central1.run.app: at any other one Pub/Sub does
       not reach a service with internal ingress.
     EOT
   }
-}
-
-variable "audience" {
-  description = "The audience of the tokens that Pub/Sub sends, which the function compares with PUSH_AUDIENCE."
-  type        = string
-}
-
-variable "account" {
-  description = "The e-mail of the service account in whose name Pub/Sub sends tokens: PUSH_EMAIL of the function."
-  type        = string
-}
-
-variable "pushes" {
-  description = "The subscriptions: each the id of a topic, and the path that its messages are pushed to."
-  type        = map(object({ topic = string, path = string }))
 
   validation {
     condition     = alltrue([for push in var.pushes : startswith(push.path, "/")])

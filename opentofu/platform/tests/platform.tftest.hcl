@@ -49,8 +49,8 @@ run "secrets_are_read_by_those_that_functions_json_names" {
     error_message = "The reaper may not read the pepper."
   }
   assert {
-    condition     = length(module.secrets.readers) == 4
-    error_message = "There are two secrets, and two while they are being replaced."
+    condition     = length(module.secrets.readers) == 6
+    error_message = "There are three secrets, and three while they are being replaced."
   }
 }
 
@@ -82,6 +82,7 @@ run "migrate_alone_is_a_superuser" {
       "license-acquire@${var.project}.iam=service", "license-heartbeat@${var.project}.iam=service",
       "license-release@${var.project}.iam=service", "license-register@${var.project}.iam=admin",
       "license-admin@${var.project}.iam=admin", "license-reaper@${var.project}.iam=reaper",
+      "license-notify@${var.project}.iam=notify",
     ])
     error_message = "The job gives each function the database role of its row."
   }

@@ -19,7 +19,7 @@ run "postgresql_has_the_connections_that_the_functions_may_need" {
   command = plan
 
   assert {
-    condition     = output.connections.needed == 32 && output.connections.available == 35
+    condition     = output.connections.needed == 34 && output.connections.available == 35
     error_message = "The sizes in services.tfvars and max_connections in platform.tfvars must fit each other."
   }
 }

@@ -31,6 +31,7 @@ run "more_connections_than_postgresql_has" {
       register  = { max = 2 }
       admin     = { max = 2 }
       reaper    = { max = 2 }
+      notify    = { max = 2 }
     }
   }
 
@@ -50,6 +51,7 @@ run "more_connections_because_of_one_large_pool" {
       register  = { max = 2 }
       admin     = { max = 2 }
       reaper    = { max = 2 }
+      notify    = { max = 2 }
     }
   }
 
@@ -69,6 +71,7 @@ run "more_instances_at_least_than_at_most" {
       register  = { max = 2 }
       admin     = { max = 2 }
       reaper    = { max = 2 }
+      notify    = { max = 2 }
     }
   }
 
@@ -98,6 +101,7 @@ run "a_size_of_no_function" {
       register  = { max = 2 }
       admin     = { max = 2 }
       reaper    = { max = 2 }
+      notify    = { max = 2 }
       accquire  = { max = 1 }
     }
   }

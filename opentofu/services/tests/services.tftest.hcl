@@ -36,14 +36,14 @@ run "each_service_runs_its_binary_of_the_digest" {
   }
 }
 
-run "only_the_reaper_is_internal" {
+run "only_the_reaper_and_notify_are_internal" {
   command = plan
 
   assert {
     condition = [
       for name, function in module.function : name if function.configuration.ingress == "INGRESS_TRAFFIC_INTERNAL_ONLY"
-    ] == ["reaper"]
-    error_message = "The reaper, and no other service, must be reached by Google's own callers alone."
+    ] == ["notify", "reaper"]
+    error_message = "The reaper and notify, and no other service, must be reached by Google's own callers alone."
   }
 
   assert {
@@ -51,7 +51,7 @@ run "only_the_reaper_is_internal" {
       for name, function in module.function :
       function.configuration.ingress == (
         var.front == null ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
-      ) if name != "reaper"
+      ) if !contains(["notify", "reaper"], name)
     ])
     error_message = "The other services must be reached through the load balancer where there is one."
   }
@@ -67,6 +67,10 @@ run "each_service_is_told_what_functions_json_says" {
         keys(function.configuration.environment),
         concat(
           jsondecode(file("../functions.json")).every.variables,
+          flatten([
+            for store in jsondecode(file("../functions.json")).functions[name].stores :
+            jsondecode(file("../functions.json")).stores[store].variables
+          ]),
           jsondecode(file("../functions.json")).functions[name].variables,
         ),
       )) == 0
@@ -80,6 +84,10 @@ run "each_service_is_told_what_functions_json_says" {
         setsubtract(
           concat(
             jsondecode(file("../functions.json")).every.variables,
+            flatten([
+              for store in jsondecode(file("../functions.json")).functions[name].stores :
+              jsondecode(file("../functions.json")).stores[store].variables
+            ]),
             jsondecode(file("../functions.json")).functions[name].variables,
           ),
           keys(function.configuration.environment),
@@ -128,28 +136,48 @@ run "each_service_logs_in_as_itself" {
     condition = alltrue([
       for function in module.function :
       function.configuration.environment.DATABASE_AUTH == "iam"
-      && function.configuration.environment.REDIS_AUTH == "iam"
+      && try(function.configuration.environment.REDIS_AUTH, "iam") == "iam"
     ])
     error_message = "Both stores must be entered with tokens and not with passwords."
   }
 }
 
-run "the_reaper_is_pushed_to_with_the_audience_that_it_expects" {
+run "what_connects_to_the_records_alone_is_told_nothing_of_the_seats" {
+  command = plan
+
+  assert {
+    condition = [
+      for name, function in module.function : name if !contains(keys(function.configuration.environment), "REDIS_URL")
+    ] == ["notify"]
+    error_message = "Notify, and no other service, does without the seats."
+  }
+
+  assert {
+    condition     = !contains(keys(module.function["notify"].configuration.environment), "SEAT_TTL_SECONDS")
+    error_message = "Notify has nothing to do with leases."
+  }
+}
+
+run "the_reaper_and_notify_are_pushed_to_with_the_audience_that_they_expect" {
   command = plan
 
   assert {
     condition = module.push.configuration.endpoints == {
-      reap = "https://reaper-123456789012.us-central1.run.app/reap"
-      tick = "https://reaper-123456789012.us-central1.run.app/tick"
+      notify-events = "https://notify-123456789012.us-central1.run.app/events"
+      notify-tick   = "https://notify-123456789012.us-central1.run.app/due"
+      reap          = "https://reaper-123456789012.us-central1.run.app/reap"
+      tick          = "https://reaper-123456789012.us-central1.run.app/tick"
     }
-    error_message = "Both topics must be pushed to the reaper."
+    error_message = "The clock must be pushed to both, sweeps to the reaper and events to notify."
   }
 
   assert {
-    condition = (
-      one(module.push.configuration.audiences) == module.function["reaper"].configuration.environment.PUSH_AUDIENCE
-    )
-    error_message = "The reaper must expect the audience that the subscriptions send."
+    condition = alltrue([
+      for name, push in jsondecode(file("../functions.json")).pushes.subscriptions :
+      module.push.configuration.audiences[name]
+      == module.function[push.function].configuration.environment.PUSH_AUDIENCE
+    ])
+    error_message = "A function must expect the audience that its subscriptions send."
   }
 
   assert {

@@ -21,7 +21,7 @@ run "postgresql_has_the_connections_that_the_functions_may_need" {
   command = plan
 
   assert {
-    condition     = output.connections.needed == 32 && output.connections.available == 35
+    condition     = output.connections.needed == 34 && output.connections.available == 35
     error_message = "The sizes in services.tfvars and max_connections in platform.tfvars must fit each other."
   }
 }
@@ -56,7 +56,7 @@ run "clients_know_one_address" {
   assert {
     condition = {
       for name, environment in output.environment : name => environment.TRUSTED_PROXIES
-    } == { acquire = "2", admin = "2", heartbeat = "2", reaper = "1", register = "2", release = "2" }
+    } == { acquire = "2", admin = "2", heartbeat = "2", notify = "1", reaper = "1", register = "2", release = "2" }
     error_message = "Behind the load balancer two addresses are added to X-Forwarded-For, at run.app one."
   }
 }

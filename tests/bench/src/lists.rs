@@ -62,7 +62,7 @@ pub(crate) async fn measure(stage: &mut Stage) -> Part {
 async fn token(stage: &mut Stage, tenant: TenantId) -> String {
     let token = OpaqueSecret::draw(SecretKind::ApiToken, tenant);
     let sql = "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by)
-               values ($1, $2, 'bench', $3, array['sessions:read', 'licenses:read', 'people:read', 'projects:read', 'audit:read'], 'bench')";
+               values ($1, $2, 'bench', $3, array['sessions:read', 'licenses:read', 'people:read', 'projects:read', 'audit:read', 'usage:read', 'webhooks:read'], 'bench')";
     let query = sqlx::query(sql).bind(tenant.0).bind(token.id).bind(token.hash());
     query.execute(&mut stage.sql).await.unwrap();
     token.reveal()

@@ -114,6 +114,7 @@ impl Stage {
             ("RATE_PEOPLE".into(), "off".into()),
             ("HANDLE_KEY".into(), key(HANDLE_KEY)),
             ("LICENSE_PEPPER".into(), key(PEPPER)),
+            ("WEBHOOK_KEY".into(), key(HANDLE_KEY)),
             ("TOKEN_ISSUER".into(), "https://licenses.example.com".into()),
         ]);
         variables.extend(self.peers.variables());

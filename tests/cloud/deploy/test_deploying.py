@@ -233,14 +233,20 @@ FIRST_DAY = [
     [],
     ["pin bootstrap", "pin platform", "pin services"],
     ["apply bootstrap", "build steps", "build steps", "apply bootstrap"],
-    ["build image", "apply platform", "add handle-key", "add license-pepper"],
+    ["build image", "apply platform", "add handle-key", "add license-pepper", "add webhook-key"],
     ["apply bootstrap"] * 2,
     DEPLOYED,
     [],
     [],
     [],
 ]
-FIRST_DAY_OF_PROD = [["apply platform", "add handle-key", "add license-pepper"], ["apply platform"], DEPLOYED, [], []]
+FIRST_DAY_OF_PROD = [
+    ["apply platform", "add handle-key", "add license-pepper", "add webhook-key"],
+    ["apply platform"],
+    DEPLOYED,
+    [],
+    [],
+]
 
 
 def first_day(site, name: str, text: str, expected: list):

@@ -69,6 +69,7 @@ def check_environment(documents: list[Document]) -> None:
     for name, function in DESCRIPTION["functions"].items():
         secrets = function["secrets"] + function["secrets_while_replaced"]
         wanted[name] = {"PORT", "BIND_ADDRESS", *every, *function["variables"], *secrets}
+        wanted[name].update(*(DESCRIPTION["stores"][store]["variables"] for store in function["stores"]))
     wanted |= {name: {*job["variables"]} for name, job in DESCRIPTION["jobs"].items()}
     templates = pods(documents)
     holds(set(templates) == {*wanted, "tick"}, f"there are {sorted(templates)}")
@@ -77,7 +78,8 @@ def check_environment(documents: list[Document]) -> None:
         found = {variable["name"]: variable for variable in container["env"]}
         differing = sorted(found.keys() ^ variables)
         holds(not differing, f"{name}: functions.json and its environment differ in {differing}")
-        for secret in DESCRIPTION["functions"].get(name, {}).get("secrets", []) + ["DATABASE_URL", "REDIS_URL"]:
+        addresses = {"DATABASE_URL", "REDIS_URL"} & variables
+        for secret in [*DESCRIPTION["functions"].get(name, {}).get("secrets", []), *addresses]:
             holds("secretKeyRef" in found[secret].get("valueFrom", {}), f"{name}: {secret} is not from a Secret")
 
 
@@ -141,10 +143,10 @@ def check_parts(documents: list[Document]) -> None:
 def check_scaler(name: str, spec: Document) -> None:
     """As the page says it, so that its sum of connections holds."""
     page = PAGE.read_text("utf-8")
-    said = re.search(r"\((\d+) % of the CPU that is requested; (\d+) to (\d+) pods, the reaper (\d+) to (\d+)\)", page)
-    percent, least, most, *of_reaper = map(int, said.groups())
+    form = r"\((\d+) % of the CPU that is requested; (\d+) to (\d+) pods, the reaper and notify (\d+) to (\d+)\)"
+    percent, least, most, *of_queues = map(int, re.search(form, page).groups())
     limits = [spec.get("minReplicas"), spec["maxReplicas"]]
-    wanted = of_reaper if name == "reaper" else [least, most]
+    wanted = of_queues if name in ("reaper", "notify") else [least, most]
     holds(limits == wanted, f"{name} has from {limits[0]} to {limits[1]} pods")
     target = [{"type": "Utilization", "averageUtilization": percent}]
     found = [metric.get("resource", {}).get("target") for metric in spec["metrics"]]
@@ -172,22 +174,34 @@ def pods_of(name: str) -> Document:
 METADATA = [{"ipBlock": {"cidr": f"169.254.169.{last}/32"}} for last in (252, 254)]
 FRONT = {"namespaceSelector": {"matchLabels": {"license-server/front": "true"}}}
 STORES = {"records": "5432/TCP", "seats": "6379/TCP"}
+# Whoever registers a webhook says where requests go: to no machine of the cluster or beside it.
+PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+INTERNET = [
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE}},
+    {"ipBlock": {"cidr": "::/0", "except": ["fc00::/7", "fe80::/10"]}},
+]
+
+
+# What the clock of the cluster starts, as the topic `tick` does elsewhere.
+TICKED = sorted(
+    {push["function"] for push in DESCRIPTION["pushes"]["subscriptions"].values() if push["topic"] == "tick"}
+)
 
 
 def wanted_ways(name: str) -> tuple[set, set]:
     """Who may reach it, and whom it may reach: nobody else."""
     out = to("53/UDP", "53/TCP").union(*(to("80/TCP", "988/TCP", whom=one) for one in METADATA))
     if name == "tick":
-        return set(), out | to("8080/TCP", whom=pods_of("reaper"))
+        return set(), out.union(*(to("8080/TCP", whom=pods_of(one)) for one in TICKED))
     row = (DESCRIPTION["functions"] | DESCRIPTION["jobs"])[name]
     out |= to(*(STORES[store] for store in row["stores"]))
     if name in DESCRIPTION["jobs"]:
         return set(), out
     # Keys to sign with, topics, and the keys of those who issue tokens are fetched from addresses that nobody knows.
     asks = any(variable.startswith(("IDENTITY_", "PUSH_")) for variable in row["variables"])
-    out |= to("443/TCP") if row["kms"] or row["publishes"] or asks else set()
-    pushed = DESCRIPTION["pushes"]["function"] == name
-    return to("http/TCP", whom=FRONT) | (to("http/TCP", whom=pods_of("tick")) if pushed else set()), out
+    outside = set().union(*(to("443/TCP", whom=one) for one in INTERNET)) if name == "notify" else to("443/TCP")
+    out |= outside if row["kms"] or row["publishes"] or asks else set()
+    return to("http/TCP", whom=FRONT) | (to("http/TCP", whom=pods_of("tick")) if name in TICKED else set()), out
 
 
 def check_networks(documents: list[Document]) -> None:
@@ -329,6 +343,8 @@ def planted() -> list[tuple[str, Callable[[list[Document]], None], Callable[[lis
         ("one port from everybody", check_networks, lambda d: policy(d)["ingress"][0].pop("from")),
         ("all ports of the metadata server's range", check_networks, lambda d: policy(d)["egress"][2].pop("ports")),
         ("the internet for release", check_networks, lambda d: policy(d, "release")["egress"].append(web)),
+        ("the cluster for notify", check_networks, lambda d: policy(d, "notify")["egress"].append(web)),
+        ("Redis for notify", check_networks, lambda d: policy(d, "notify")["egress"].append({"ports": [{"port": 6379}]})),
         ("a direction that is not named", check_networks, lambda d: policy(d)["policyTypes"].remove("Egress")),
         ("the rest let out", check_networks, lambda d: policy(d, "nothing-else")["policyTypes"].remove("Egress")),
         ("the rest let in", check_networks, lambda d: policy(d, "nothing-else").update(ingress=[{}])),

@@ -55,11 +55,13 @@ class Release:
 class Bus:
     """Google's own in-memory Pub/Sub, its push subscriptions and the clock."""
 
-    def __init__(self, place: Place, issuer: Issuer, reaper: str, seconds: float, backoff: float):
+    def __init__(self, place: Place, issuer: Issuer, run_urls: dict, seconds: float, backoff: float):
         program = place.directory / "push"
         subprocess.run(["go", "build", "-o", str(program), "./push"], cwd=ROOT / "tests/pstest", check=True)
-        pushes = wiring.DESCRIBED["pushes"]["topics"]
-        words = [f"-push={topic}={reaper}{path}" for topic, path in pushes.items()]
+        pushes = wiring.DESCRIBED["pushes"]["subscriptions"]
+        words = [
+            f"-push={name}={push['topic']}={run_urls[push['function']]}{push['path']}" for name, push in pushes.items()
+        ]
         self.process = place.start(
             "pubsub",
             [
@@ -68,7 +70,7 @@ class Bus:
                 f"-tick={seconds}s",
                 f"-backoff={backoff}s",
                 *words,
-                f"-tokens={issuer.server.url}/push-token?audience={reaper}",
+                f"-tokens={issuer.server.url}/push-token",
             ],
             {"PATH": os.environ["PATH"]},
             stdin=subprocess.PIPE,
@@ -128,8 +130,7 @@ class Cloud:
         self.postgres.make_as_cloud_sql(logins, wiring.LOGINS["migrate"])
         self.front = load_balancer(FUNCTIONS, self.instances)
         run_urls = {name: run_address(name, self.instances).url for name in FUNCTIONS}
-        reaper = run_urls[wiring.DESCRIBED["pushes"]["function"]]
-        self.bus = Bus(place, self.issuer, reaper, tick_seconds, backoff_seconds)
+        self.bus = Bus(place, self.issuer, run_urls, tick_seconds, backoff_seconds)
         self.names = None
         if release.image:
             self.names = GoogleNames(place)
@@ -143,7 +144,7 @@ class Cloud:
             public_url=f"https://{wiring.PROD['front']['domain']}" if release.image else self.front.url,
             run_urls=run_urls,
             lease=lease,
-            secrets={"HANDLE_KEY": _key(), "LICENSE_PEPPER": _key()},
+            secrets={"HANDLE_KEY": _key(), "LICENSE_PEPPER": _key(), "WEBHOOK_KEY": _key()},
             metadata=metadata,
             kms_endpoint=self.kms.server.url,
             jwks_url=self.issuer.jwks_url,
@@ -228,19 +229,19 @@ class Cloud:
         """Who is connected, as what. Nobody may be more than a member of one serving role."""
         rows = self.postgres.sql(
             "select usename || ' ' || application_name from pg_stat_activity where datname = current_database() "
-            "and application_name in ('service', 'reaper', 'admin') group by 1 order by 1"
+            "and application_name in ('service', 'reaper', 'notify', 'admin') group by 1 order by 1"
         ).splitlines()
         wanted = {f"{wiring.LOGINS[name]} {row['database_role']}" for name, row in FUNCTIONS.items()}
         demand(rows and set(rows) <= wanted, f"the services are connected as {rows}, and may be {sorted(wanted)}")
         able = self.postgres.sql(
             "select count(*) from pg_roles r join pg_stat_activity a on a.usesysid = r.oid where "
-            "a.application_name in ('service', 'reaper', 'admin') and (r.rolsuper or r.rolcreaterole "
+            "a.application_name in ('service', 'reaper', 'notify', 'admin') and (r.rolsuper or r.rolcreaterole "
             "or r.rolbypassrls or r.rolcreatedb)"
         )
         demand(able == "0", "a service is connected as somebody who may do more than serve")
         insecure = self.postgres.sql(
             "select count(*) from pg_stat_ssl s join pg_stat_activity a using (pid) where "
-            "a.application_name in ('service', 'reaper', 'admin') and not s.ssl"
+            "a.application_name in ('service', 'reaper', 'notify', 'admin') and not s.ssl"
         )
         demand(insecure == "0", "a service is connected without TLS")
         return f"{len(rows)} logins connected over TLS, each as its own account with one low role"

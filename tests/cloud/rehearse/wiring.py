@@ -75,7 +75,6 @@ def _values(wires: Wires, name: str) -> dict:
     if name in DESCRIBED["jobs"]:
         return _stores(wires, name) | {"DATABASE_GRANTS": GRANTS}
     row = DESCRIBED["functions"][name]
-    reaper = DESCRIBED["pushes"]["function"]
     staff = PROD.get("staff", {})
     own = {
         "DOCS_URL": PROD.get("docs_url"),
@@ -90,7 +89,7 @@ def _values(wires: Wires, name: str) -> dict:
         "STAFF_IDENTITY_ISSUER": staff.get("issuer"),
         "STAFF_IDENTITY_AUDIENCE": staff.get("audience"),
         "STAFF_IDENTITY_JWKS_URL": staff.get("jwks_url") if wires.by_name else wires.jwks_url,
-        "PUSH_AUDIENCE": wires.run_urls[reaper],
+        "PUSH_AUDIENCE": wires.run_urls[name],
         "PUSH_EMAIL": PUSH_EMAIL,
         "PUBSUB_PROJECT": PROJECT,
     }
@@ -116,16 +115,23 @@ def _hosts(wires: Wires, name: str, port: int) -> dict:
         led["KMS_ENDPOINT"] = wires.kms_endpoint
     if "IDENTITY_JWKS_URL" in row["variables"]:
         led["IDENTITY_JWKS_URL"] = wires.jwks_url
-    if name == DESCRIBED["pushes"]["function"]:
+    if "PUSH_AUDIENCE" in row["variables"]:
         led["PUSH_JWKS_URL"] = wires.jwks_url
+    if row["publishes"]:
         led["PUBSUB_EMULATOR_HOST"] = wires.pubsub_host
     return led
 
 
+def variables(name: str) -> list:
+    """The variables that a function may be told in the clear."""
+    row = DESCRIBED["functions"][name]
+    of_stores = [variable for store in row["stores"] for variable in DESCRIBED["stores"][store]["variables"]]
+    return [*DESCRIBED["every"]["variables"], *of_stores, *row["variables"]]
+
+
 def told(wires: Wires, name: str) -> dict:
     """What a function or job is told in the clear, which is all that it is compared by with what OpenTofu plans."""
-    every = [] if name in DESCRIBED["jobs"] else DESCRIBED["every"]["variables"]
-    reads = every + EVERYBODY[name]["variables"]
+    reads = EVERYBODY[name]["variables"] if name in DESCRIBED["jobs"] else variables(name)
     return {key: str(value) for key, value in _values(wires, name).items() if key in reads and value is not None}
 
 

@@ -20,7 +20,7 @@ VALUES: dict[str, Any] = {
     "project": PROJECT,
     "domain": "licenses.example.com",
     "docs_url": "https://example.com/docs/DEPLOYING.md",
-    "functions": {name: {"max": 4} for name in ("acquire", "heartbeat", "release", "register", "admin", "reaper")},
+    "functions": {name: {"max": 4} for name in ("acquire", "heartbeat", "release", "register", "admin", "reaper", "notify")},
     "max_connections": 200,
     "replica": True,
     "deployers": ["services@licenses-prod.iam.gserviceaccount.com"],

@@ -1,9 +1,10 @@
 // Command push serves Google's own in-memory Pub/Sub with what the cloud has besides: push subscriptions and a clock.
 //
-//	push -project P -topics tick,reap,events -push tick=URL -push reap=URL -tokens URL -tick 60s
+//	push -project P -topics tick,reap,events -push tick=tick=URL -push reap=reap=URL -tokens URL -tick 60s
 //
-// It listens on a free port of 127.0.0.1 and prints "host:port". Each -push makes a subscription of that topic whose
-// messages are sent to the URL as Cloud Pub/Sub sends them, with a token that is fetched from -tokens: one that is not
+// It listens on a free port of 127.0.0.1 and prints "host:port". Each -push makes a subscription of that name and topic
+// whose messages are sent to the URL as Cloud Pub/Sub sends them, with a token that is fetched from -tokens for the
+// URL without its path as audience: one that is not
 // answered with success comes again after -backoff, and after 10 attempts goes to the topic dead, whose subscription is
 // emptied and counted. Every -tick a message is published to the topic tick, as Cloud Scheduler does.
 //
@@ -22,6 +23,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -47,19 +49,31 @@ type counts struct {
 
 var ticks, delivered, refused, dead atomic.Int64
 
-// pushes collects the values of -push.
-type pushes map[string]string
+// push is one value of -push.
+type push struct{ name, topic, url string }
 
-func (p pushes) String() string { return fmt.Sprint(map[string]string(p)) }
+// pushes collects the values of -push.
+type pushes []push
+
+func (p *pushes) String() string { return fmt.Sprint(*p) }
 
 // Set implements flag.Value.
-func (p pushes) Set(text string) error {
-	topic, url, found := strings.Cut(text, "=")
-	if !found {
-		return fmt.Errorf("must be TOPIC=URL")
+func (p *pushes) Set(text string) error {
+	parts := strings.SplitN(text, "=", 3)
+	if len(parts) != 3 {
+		return fmt.Errorf("must be NAME=TOPIC=URL")
 	}
-	p[topic] = url
+	*p = append(*p, push{parts[0], parts[1], parts[2]})
 	return nil
+}
+
+// audience is whom the tokens of a push to a URL are for.
+func audience(text string) (string, error) {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	return parsed.Scheme + "://" + parsed.Host, nil
 }
 
 // subscriber sends the messages of one subscription on.
@@ -190,8 +204,8 @@ func main() {
 	backoff := flag.Duration("backoff", 10*time.Second, "the shortest wait before a message comes again")
 	tokens := flag.String("tokens", "", "who gives the token of a push")
 	every := flag.Duration("tick", time.Minute, "how often the clock ticks")
-	wanted := pushes{}
-	flag.Var(wanted, "push", "TOPIC=URL")
+	var wanted pushes
+	flag.Var(&wanted, "push", "NAME=TOPIC=URL")
 	flag.Parse()
 
 	server := pstest.NewServerWithAddress("127.0.0.1:0")
@@ -208,18 +222,23 @@ func main() {
 		log.Fatalf("subscribing to dead letters: %v", err)
 	}
 	var sources []string
-	for name := range wanted {
-		sources = append(sources, subscribed(name))
+	for _, push := range wanted {
+		sources = append(sources, subscribed(push.name))
 	}
 	go countDead(server, letters.Name, sources)
 	policy := &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topic("dead"), MaxDeliveryAttempts: attempts}
-	for name, url := range wanted {
-		s := subscriber{server, subscribed(name), url, *tokens, *backoff}
+	for _, push := range wanted {
+		whom, err := audience(push.url)
+		if err != nil {
+			log.Fatalf("reading %s: %v", push.url, err)
+		}
+		asked := *tokens + "?audience=" + url.QueryEscape(whom)
+		s := subscriber{server, subscribed(push.name), push.url, asked, *backoff}
 		subscription := &pubsubpb.Subscription{
-			Name: s.name, Topic: topic(name), AckDeadlineSeconds: ackDeadline, DeadLetterPolicy: policy,
+			Name: s.name, Topic: topic(push.topic), AckDeadlineSeconds: ackDeadline, DeadLetterPolicy: policy,
 		}
 		if _, err := server.GServer.CreateSubscription(context.Background(), subscription); err != nil {
-			log.Fatalf("subscribing to %s: %v", name, err)
+			log.Fatalf("subscribing to %s: %v", push.name, err)
 		}
 		go s.run()
 	}

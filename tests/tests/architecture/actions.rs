@@ -9,7 +9,7 @@ const LIST: &str = "core/src/records/audit.rs";
 const OF_THE_CATALOG: [&str; 5] =
     ["plan.created", "plan.replaced", "product.created", "product.replaced", "staff.tokens_voided"];
 /// Kinds of events that are written beside an entry of another name.
-const EVENTS: [&str; 1] = ["invitation.created"];
+const EVENTS: [&str; 2] = ["invitation.created", "webhook.test"];
 
 /// Words of the form `noun.verb` between these quotes. `app.tenant_id` is a setting, and names with a table before the
 /// point are columns.

@@ -38,7 +38,7 @@ const OUTSIDE: [&str; 14] = [
     "tower_http",
 ];
 
-const OUTER_MODULES: [OuterModule; 20] = [
+const OUTER_MODULES: [OuterModule; 22] = [
     // What every service shares knows none of them, and nothing of what people may do.
     OuterModule {
         paths: &["functions/src/edge"],
@@ -57,7 +57,7 @@ const OUTER_MODULES: [OuterModule; 20] = [
     // The management API changes nothing but by `management`, and never asks Redis itself.
     OuterModule {
         paths: &["functions/src/admin"],
-        own: &["edge", "refusals", "wiring", "admin"],
+        own: &["edge", "refusals", "services", "wiring", "admin"],
         core: &["identity", "management", "records"],
         others: &[],
         packages: &["axum"],
@@ -95,9 +95,24 @@ const OUTER_MODULES: [OuterModule; 20] = [
     // The one service that publishes.
     OuterModule {
         paths: &["functions/src/reaper.rs"],
-        own: &["edge", "services", "wiring"],
+        own: &["edge", "received", "services", "wiring"],
         core: &["identity", "protocol", "records"],
         others: &["Message", "Publisher", "Topic", "cloud", "push", "rest"],
+        packages: &["axum"],
+    },
+    // The one service that sends requests to addresses of customers. It has no seat store.
+    OuterModule {
+        paths: &["functions/src/notify"],
+        own: &["edge", "received", "services", "wiring"],
+        core: &["identity", "records", "webhooks"],
+        others: &["push"],
+        packages: &["axum", "tokio"],
+    },
+    OuterModule {
+        paths: &["functions/src/received.rs"],
+        own: &["edge"],
+        core: &[],
+        others: &["push"],
         packages: &["axum"],
     },
     OuterModule {
@@ -273,6 +288,8 @@ fn an_outward_arrow_of_each_outer_module_is_seen() {
         ("functions/src/acquire/x.rs", "use license_core::management::Management;"),
         ("functions/src/register.rs", "use license_core::protocol::SeatProtocol;"),
         ("functions/src/reaper.rs", "use license_core::management::Management;"),
+        ("functions/src/notify/x.rs", "use license_core::seat_store::SeatStore;"),
+        ("functions/src/received.rs", "use license_core::records::Records;"),
         ("functions/src/answer.rs", "use license_core::records::Records;"),
         ("functions/src/refusals.rs", "use license_core::records::Records;"),
         ("functions/src/services.rs", "use crate::admin;"),

@@ -7,6 +7,7 @@ use super::{
     markdown::{code_spans, section, tables},
     read,
 };
+use license_core::domain::event::EVENT_KINDS;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -242,12 +243,21 @@ fn the_page_names_every_limit_and_its_variable() {
 fn events(text: &str) -> Vec<String> {
     let rows = tables(section(text, "## Events"), &["`kind`", "`payload`"]);
     let named: BTreeSet<String> = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
-    let mut code = found("migrations", "sql", r"'((?:seat|license|organization|invitation|person|grace)\.[a-z_]+)'");
+    let mut code =
+        found("migrations", "sql", r"'((?:seat|license|organization|invitation|person|grace|webhook)\.[a-z_]+)'");
     // Actions of the audit log, of which an erasure is one.
     code.remove("person.erased");
     code.remove("machine.erased");
     code.extend(["usage", "license.suspended", "license.active", "license.revoked"].map(str::to_owned));
     differences("the kind", &named, &code)
+}
+
+#[test]
+fn a_webhook_can_ask_for_every_kind_of_event_but_its_test() {
+    let rows = tables(section(&read("docs/API.md"), "## Events"), &["`kind`", "`payload`"]);
+    let mut named: BTreeSet<String> = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
+    assert!(named.remove("webhook.test"));
+    assert_eq!(named, EVENT_KINDS.map(str::to_owned).into());
 }
 
 #[test]

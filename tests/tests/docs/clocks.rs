@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// A clock by its first words, a thing that it decides as the page puts it, and where: files, and what stands in each.
 type Decision = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const DECISIONS: [Decision; 22] = [
+const DECISIONS: [Decision; 23] = [
     (
         "the system clock",
         "times in tokens and certificates (`iat`, `exp`)",
@@ -127,6 +127,20 @@ const DECISIONS: [Decision; 22] = [
         "PostgreSQL `now()`",
         "which minutes of use, and which wants, are too old or too far ahead to be written down",
         &[("migrations/0251_record_usage.sql", "now()"), ("migrations/0253_record_wants.sql", "now()")],
+    ),
+    (
+        "PostgreSQL `now()`",
+        "when a delivery is tried again, when a webhook is paused and for how long an old secret signs, and in which months deliveries are looked for",
+        &[
+            ("migrations/0260_enqueue_deliveries.sql", "now() + interval '1 day'"),
+            ("migrations/0261_take_deliveries.sql", "next_at <= now()"),
+            ("migrations/0262_finish_delivery.sql", "now() - interval '5 days'"),
+            ("migrations/0263_replay_deliveries.sql", "now() - interval '30 days'"),
+            ("migrations/0264_read_event_of_delivery.sql", "now() + interval '1 day'"),
+            ("migrations/0319_erase_deliveries.sql", "now() - interval '90 days'"),
+            ("core/src/records/deliveries.rs", "first.next_at <= now()"),
+            ("core/src/records/webhooks.rs", "previous_until > now()"),
+        ],
     ),
 ];
 

@@ -142,6 +142,7 @@ fn kept(text: &str) -> Vec<String> {
             "usage_minutes" => "how pools were used, by minutes",
             "usage_hours" => "the same by hours",
             "denials" => "who wanted a seat of a full pool",
+            "deliveries" => "to whom events were sent, and what came of it",
             _ => "something else",
         };
         demand(what, &found[2], &format!("`catalog.retention`, `{}`", &found[1]));

@@ -20,7 +20,7 @@ fn the_page_names_every_scope_of_an_api_token() {
     hold(
         "docs/API.md",
         scopes,
-        &[(" usage:read audit:read`", " audit:read`"), ("`organization:read people", "`org:read people")],
+        &[(" usage:read webhooks:read", " webhooks:read"), ("`organization:read people", "`org:read people")],
     );
 }
 

@@ -47,12 +47,13 @@ const PROMISES: &[(&str, &str)] = &[
              and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)",
     ),
     (
-        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing",
+        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing; notify sees which deliveries wait",
         "select p.tablename || ' ' || p.policyname from pg_policies p
          where not (p.cmd = 'ALL' and p.roles = '{public}' and p.qual is not distinct from p.with_check
            and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)
          and not (p.roles = '{reaper}' and p.cmd = 'SELECT' and p.tablename in ('pools', 'seats', 'outbox', 'licenses'))
          and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox' and p.with_check is not distinct from 'false')
+         and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'webhook_deliveries' and p.qual = $q$(state = 'waiting'::text)$q$)
          union all
          select 'the reaper changes events' where not exists (select from pg_policies p where p.tablename = 'outbox' and p.permissive = 'RESTRICTIVE'
            and p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.with_check = 'false')",
@@ -65,13 +66,13 @@ const PROMISES: &[(&str, &str)] = &[
            and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials'))
            and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (
-             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours', 'denials']) root, pg_partition_tree(root::regclass) t
+             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours', 'denials', 'webhook_deliveries']) root, pg_partition_tree(root::regclass) t
              where t.relid = c.oid))",
     ),
     (
         "none who serves, nor the owner, is more than a plain role or a member of another",
         "select r.rolname::text from pg_roles r
-         where r.rolname in ('owner', 'service', 'reaper', 'admin') and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb
+         where r.rolname in ('owner', 'service', 'reaper', 'notify', 'admin') and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb
            or r.rolreplication or (r.rolname = 'owner' and r.rolcanlogin)
            or exists (select from pg_auth_members m where m.member = r.oid))",
     ),
@@ -94,23 +95,23 @@ const PROMISES: &[(&str, &str)] = &[
            and not (g.grantee = 'admin' and g.privilege_type = 'DELETE' and g.table_name = 'idempotency_keys' and g.is_grantable = 'NO')
          union all
          select r || ' ' || p || ' ' || c.oid::regclass::text
-         from pg_class c, unnest(array['service', 'reaper', 'admin']) r, unnest(array['DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+         from pg_class c, unnest(array['service', 'reaper', 'notify', 'admin']) r, unnest(array['DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
          where c.relnamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)
            and c.relkind in ('r', 'p') and has_table_privilege(r, c.oid, p)
            and not (r = 'admin' and p = 'DELETE' and c.relname = 'idempotency_keys')",
     ),
     (
         "nobody inserts seats, pools, licenses, sessions or events but by the functions of the seat operations, only admin what people manage, nobody changes who owns a row or its identity",
-        "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
-           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys']) t
+        "select r || ' ' || t from unnest(array['service', 'reaper', 'notify']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
+           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys', 'webhooks']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
          union all
-         select r || ' ' || t || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['INSERT', 'UPDATE']) p,
-           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox']) t
+         select r || ' ' || t || ' ' || p from unnest(array['service', 'reaper', 'notify', 'admin']) r, unnest(array['INSERT', 'UPDATE']) p,
+           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox', 'webhook_deliveries']) t
          where has_any_column_privilege(r, t::regclass, p) and (r, t, p) <> ('reaper', 'outbox', 'UPDATE')
          union all
          select r || ' ' || c.relname || '.' || a.attname
-         from unnest(array['service', 'reaper', 'admin']) r, pg_class c join pg_attribute a on a.attrelid = c.oid
+         from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_class c join pg_attribute a on a.attrelid = c.oid
          where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
            and has_column_privilege(r, c.oid, a.attnum, 'UPDATE')
            and a.attname not in ('ended_at', 'published_at') -- which part of its table a row is in
@@ -121,7 +122,7 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "the outbox is written once: of a written event only the reaper may hold only published_at",
         "select r || ' ' || a.attname
-         from unnest(array['service', 'reaper', 'admin']) r, pg_attribute a
+         from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_attribute a
          where a.attrelid = 'outbox'::regclass and a.attnum > 0 and has_column_privilege(r, a.attrelid, a.attnum, 'UPDATE')
            and not (r = 'reaper' and a.attname = 'published_at')",
     ),
@@ -129,7 +130,7 @@ const PROMISES: &[(&str, &str)] = &[
         // Staff keeps plans and products through admin, but nobody gives one another name: licenses and products carry it.
         "who serves has no right on the directory's tables, on the list of migrations, or to write the catalog, but for what admin does for staff",
         "select r || ' ' || c.oid::regclass::text
-         from unnest(array['service', 'reaper', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
+         from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
          where c.relkind in ('r', 'p') and has_any_column_privilege(r, c.oid, p) and (
            c.relnamespace = 'directory'::regnamespace or c.oid = '_sqlx_migrations'::regclass
            or c.relname = 'staff_head' or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_tokens'))))
@@ -140,15 +141,15 @@ const PROMISES: &[(&str, &str)] = &[
     ),
     (
         "what staff did to the catalog is written once, by the function that admin may call: nobody who serves adds to the log otherwise, reads or changes it",
-        "select r || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
+        "select r || ' ' || p from unnest(array['service', 'reaper', 'notify', 'admin']) r, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
          where has_any_column_privilege(r, 'catalog.staff_log'::regclass, p)",
     ),
     (
         "who serves creates nothing",
-        "select r || ' ' || n.nspname from unnest(array['service', 'reaper', 'admin']) r, pg_namespace n
+        "select r || ' ' || n.nspname from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_namespace n
          where n.nspname !~ '^pg_' and has_schema_privilege(r, n.oid, 'CREATE')
          union all
-         select r || ' ' || current_database() from unnest(array['service', 'reaper', 'admin']) r
+         select r || ' ' || current_database() from unnest(array['service', 'reaper', 'notify', 'admin']) r
          where has_database_privilege(r, current_database(), 'CREATE')",
     ),
     (
@@ -163,30 +164,30 @@ const PROMISES: &[(&str, &str)] = &[
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
-               or p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
+               or p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
                and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype
                 or p.proname = any (array['audit_append', 'audit_seal', 'audit_seal_erased']) and p.proargtypes[0] = 'uuid'::regtype
                 or p.proname in ('staff_append', 'staff_seal'))) is not true)
            or (p.pronamespace = 'catalog'::regnamespace)
            or (p.pronamespace = 'public'::regnamespace and p.prosecdef and (p.proconfig @> array['search_path=public, pg_temp']) is not true)
            or (p.pronamespace = 'public'::regnamespace and not p.prosecdef and p.proname not in ('uuid_v7', 'began_at', 'could_have_ended', 'lived_through', 'machines_on_grace')
-             and exists (select from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, p.oid, 'EXECUTE')))",
+             and exists (select from unnest(array['service', 'reaper', 'notify', 'admin']) r where has_function_privilege(r, p.oid, 'EXECUTE')))",
     ),
     (
         "who serves knows the directory by these questions only",
-        "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
+        "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_proc p
          where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
            r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant', 'take_trial'))",
     ),
     (
         "the restore command is the owner's alone",
-        "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
+        "select r from unnest(array['service', 'reaper', 'notify', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
     ),
     (
         // Erasing a person blanks names in it: as the owner, and only for an erasure that stands in it itself (`erasing.rs`). What is
         // appended has the database's id and time (`history.audit_append`).
         "the audit log is append-only, and its chain the database's: nobody may insert, update or delete a row, or touch a head",
-        "select r || ' ' || p || ' ' || t from unnest(array['service', 'reaper', 'admin']) r, unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p,
+        "select r || ' ' || p || ' ' || t from unnest(array['service', 'reaper', 'notify', 'admin']) r, unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p,
            unnest(array['audit_log', 'audit_heads']) t
          where has_table_privilege(r, t, p) or (p in ('INSERT', 'UPDATE') and has_any_column_privilege(r, t, p))
          union all
@@ -196,18 +197,18 @@ const PROMISES: &[(&str, &str)] = &[
     ),
     (
         "what is over is reached through the tables it is part of: who serves has no right on a table of the history; the reaper may ask for its next step, and admin to have somebody erased from it and to write the audit log",
-        "select r || ' ' || c.oid::regclass::text from unnest(array['service', 'reaper', 'admin']) r, pg_class c,
+        "select r || ' ' || c.oid::regclass::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_class c,
            unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p
          where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p')
            and (has_table_privilege(r, c.oid, p) or (p in ('SELECT', 'INSERT', 'UPDATE') and has_any_column_privilege(r, c.oid, p)))
          union all
-         select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
+         select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_proc p
          where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
            and not (r = 'reaper' and p.proname = 'step')
-           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_events', 'erase_entries', 'erase_acts',
+           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_events', 'erase_entries', 'erase_acts',
              'erase_things', 'erase_people', 'audit_append', 'audit_seal', 'audit_seal_erased', 'staff_append', 'staff_seal']))
          union all
-         select r || ' history' from unnest(array['service']) r where has_schema_privilege(r, 'history', 'USAGE')",
+         select r || ' history' from unnest(array['service', 'notify']) r where has_schema_privilege(r, 'history', 'USAGE')",
     ),
 ];
 
@@ -235,6 +236,8 @@ const FLAWS: &[(usize, &str)] = &[
     (5, "create policy helpful on outbox for update to reaper using (true)"),
     (5, "create policy helpful on sessions for select to reaper using (true)"),
     (5, "drop policy reaper_changes_nothing on outbox"),
+    (5, "create policy helpful on webhook_deliveries for select to notify using (true)"),
+    (5, "create policy helpful on webhooks for select to notify using (deleted_at is null)"),
     (6, "create table directory.emails (email text primary key)"),
     (6, "create view everybody as select * from users"),
     (6, "create schema side; create table side.notes (k int)"),
@@ -251,6 +254,7 @@ const FLAWS: &[(usize, &str)] = &[
     (10, "grant insert (kind) on outbox to service"),
     (10, "grant update (last_seen_at) on sessions to reaper"),
     (10, "grant update (tenant_id) on sessions to admin"),
+    (10, "grant update (state) on webhook_deliveries to notify"),
     (11, "grant update (payload) on outbox to reaper"),
     (11, "grant update (published_at) on outbox to service"),
     (12, "grant select (number) on directory.license_numbers to admin"),

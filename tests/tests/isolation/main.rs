@@ -9,6 +9,7 @@ mod rights;
 mod statements;
 mod strangers;
 mod takeover;
+mod told_deliveries;
 mod told_wants;
 
 use license_core::records::{DatabaseRole, Records};
@@ -19,7 +20,8 @@ use license_tests::{
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::sync::Arc;
 
-const SERVING: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
+const SERVING: [DatabaseRole; 4] =
+    [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Notify, DatabaseRole::Admin];
 
 /// A database with two organizations.
 struct Two {

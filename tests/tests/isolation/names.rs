@@ -93,6 +93,15 @@ const COLUMNS: &[(&str, Erasure)] = &[
     ("public.users.email", By("erase_people")),
     ("public.users.name", By("erase_people")),
     ("public.users.role", Stays(WORD)),
+    ("public.webhook_deliveries.attempts", By("erase_deliveries")),
+    ("public.webhook_deliveries.kind", Stays(WORD)),
+    ("public.webhook_deliveries.state", Stays(WORD)),
+    ("public.webhooks.created_by", By("erase_things")),
+    ("public.webhooks.description", By("erase_things")),
+    ("public.webhooks.kinds", Stays(WORD)),
+    ("public.webhooks.previous_secret", Stays(DRAWN)),
+    ("public.webhooks.secret", Stays(DRAWN)),
+    ("public.webhooks.url", By("erase_things")),
 ];
 
 const TEXTS: &str = "select n.nspname || '.' || c.relname || '.' || a.attname

@@ -169,13 +169,15 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     let sql = "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and 'p_tenant' = any (proargnames) order by 1";
     let functions: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut two.truth().await).await.unwrap();
     // register_organization takes the id of a tenant it makes; set_license_status is suspend, resume and revoke; lock_pools locks the license's;
-    // record_usage and record_wants are tried in `takeover.rs`; write_event writes what it is told for the tenant it is told, and looks for nothing.
+    // record_usage and record_wants are tried in `takeover.rs`, deliveries in `told_deliveries.rs` (write_deliveries is what enqueue_deliveries calls); write_event writes what it is told for the tenant it is told, and looks for nothing.
     let tried = [
         "change_license",
         "count_grace",
         "create_license",
         "end_seats",
         "end_sessions_of_old_keys",
+        "enqueue_deliveries",
+        "finish_delivery",
         "good_keys",
         "grant_seat",
         "kick_seat",
@@ -183,10 +185,12 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "lock_license",
         "lock_pools",
         "machines_on_grace",
+        "read_event_of_delivery",
         "rebuild_pool",
         "record_usage",
         "record_wants",
         "register_organization",
+        "replay_deliveries",
         "resize_pool",
         "resolve_session",
         "resume_license",
@@ -194,6 +198,8 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "rotate_license_key",
         "set_license_status",
         "suspend_license",
+        "take_deliveries",
+        "write_deliveries",
         "write_event",
     ];
     assert_eq!(functions, tried, "try a new one above, then name it here");
@@ -209,7 +215,7 @@ async fn a_role_calls_only_the_functions_of_its_own_operations() {
     let (tenant, pool) = (two.a.tenant, two.a.pool_id);
     let reaper = two.records(DatabaseRole::Reaper);
     denied(grant(&two.a, SessionId::draw(), Holder([1; 16])).write_down(&reaper).await.unwrap_err());
-    for role in [DatabaseRole::Service, DatabaseRole::Reaper] {
+    for role in [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Notify] {
         let management = Management::new(two.records(role));
         let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));
         denied(unavailable(management.edit_license(&act, two.a.id, None, &staff::seats(100), None).await));

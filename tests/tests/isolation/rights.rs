@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 40] = [
+const TABLES: [&str; 43] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours grace_after_heartbeats grace_beyond_seats holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
@@ -19,6 +19,7 @@ const TABLES: [&str; 40] = [
     "directory.license_numbers: nobody",
     "directory.retention: nobody",
     "directory.trials: nobody",
+    "history.deliveries_rest: nobody",
     "history.denials_rest: nobody",
     "history.events: nobody",
     "history.events_rest: nobody",
@@ -49,10 +50,13 @@ const TABLES: [&str; 40] = [
     "public.usage_hours: admin select",
     "public.usage_minutes: admin select",
     "public.users: admin select, insert, update(email address name role version removed_at)",
+    // By a policy that shows it what waits, of every organization.
+    "public.webhook_deliveries: admin select; notify select(tenant_id webhook_id at state next_at)",
+    "public.webhooks: admin select, insert(tenant_id webhook_id url description kinds secret created_by), update(url description kinds secret previous_secret previous_until version disabled_at paused_at failing_since deleted_at)",
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 81] = [
+const FUNCTIONS: [&str; 89] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -71,6 +75,7 @@ const FUNCTIONS: [&str; 81] = [
     "history.blank_sessions: nobody",
     "history.copy_rows: nobody",
     "history.erase_acts as owner: admin",
+    "history.erase_deliveries as owner: admin",
     "history.erase_denials as owner: admin",
     "history.erase_ended as owner: admin",
     "history.erase_entries as owner: admin",
@@ -105,7 +110,9 @@ const FUNCTIONS: [&str; 81] = [
     "public.denial_id: nobody",
     "public.end_seats as owner: reaper, service",
     "public.end_sessions_of_old_keys as owner: admin",
+    "public.enqueue_deliveries as owner: notify",
     "public.find_license as owner: service",
+    "public.finish_delivery as owner: notify",
     "public.good_keys as owner: admin",
     "public.grant_seat as owner: service",
     "public.keep_grace as owner: nobody",
@@ -119,10 +126,12 @@ const FUNCTIONS: [&str; 81] = [
     "public.mark_published as owner: reaper",
     "public.pool_lock: nobody",
     "public.protect: nobody",
+    "public.read_event_of_delivery as owner: admin",
     "public.rebuild_pool as owner: admin, reaper, service",
     "public.record_usage as owner: reaper",
     "public.record_wants as owner: reaper",
     "public.register_organization as owner: admin",
+    "public.replay_deliveries as owner: admin",
     "public.resize_pool as owner: admin",
     "public.resolve_session as owner: service",
     "public.resume_license as owner: admin",
@@ -131,8 +140,11 @@ const FUNCTIONS: [&str; 81] = [
     "public.seen_at: nobody",
     "public.set_license_status: nobody",
     "public.suspend_license as owner: admin",
+    "public.take_deliveries as owner: notify",
     "public.unix_ms: nobody",
     "public.uuid_v7: admin",
+    "public.webhook_wants: nobody",
+    "public.write_deliveries: nobody",
     "public.write_event as owner: admin",
 ];
 
@@ -146,7 +158,7 @@ const OF_TABLES: &str = "
             then p.privilege || '(' || (
               select string_agg(a.attname, ' ' order by a.attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0
                 and not a.attisdropped and has_column_privilege(r.role, c.oid, a.attnum, p.privilege)) || ')' end as may
-          from unnest(array['admin', 'reaper', 'service']) r (role),
+          from unnest(array['admin', 'notify', 'reaper', 'service']) r (role),
             unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) with ordinality p (privilege, at)) w
         where w.may is not null group by w.role) r), 'nobody')
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -158,7 +170,7 @@ const OF_TABLES: &str = "
 ";
 const OF_FUNCTIONS: &str = "
     select n.nspname || '.' || p.proname || case when p.prosecdef then ' as owner' else '' end || ': ' || coalesce((
-      select string_agg(r.role, ', ' order by r.role) from unnest(array['admin', 'reaper', 'service']) r (role)
+      select string_agg(r.role, ', ' order by r.role) from unnest(array['admin', 'notify', 'reaper', 'service']) r (role)
       where has_function_privilege(r.role, p.oid, 'execute')), 'nobody')
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'";

@@ -1,6 +1,6 @@
 //! Lists as CSV: the rows of their JSON, whatever is in them and however many there are.
 
-use crate::desk::{Answer, Call, Desk};
+use crate::desk::{Answer, Call, Desk, WEBHOOK};
 use license_core::domain::{access::PersonRole::Viewer, rate::RateLimit};
 use license_tests::World;
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ async fn fill(desk: &Desk) {
             'granted', unix_ms(now()))))
         from pools where pool_id = $1";
     sqlx::query(wanted).bind(desk.world.license.pool_id.0).execute(&mut desk.world.truth().await).await.unwrap();
+    desk.deliver().await;
     let features = json!({ "render": true, "=cell": "a\nb", "depth": -3 });
     let sold = json!({ "product": "coditect", "plan": "trial", "features": features });
     let sold = desk.post(&desk.at("/licenses"), &sold).by(&staff).send().await.ok(201);
@@ -76,7 +77,10 @@ fn lists(desk: &Desk) -> Vec<(String, String)> {
         assert_eq!(content["text/csv"].is_object(), has_csv, "{template}");
         if expected {
             let path = template.replace("{organization}", &desk.tenant().to_string());
-            lists.push((template.clone(), path.replace("{license}", &desk.world.license.id.to_string())));
+            lists.push((
+                template.clone(),
+                path.replace("{license}", &desk.world.license.id.to_string()).replace("{webhook}", WEBHOOK),
+            ));
         }
     }
     lists
@@ -162,7 +166,7 @@ async fn every_list_of_the_document_is_csv_too_with_the_rows_of_its_json() {
     let desk = Desk::new().await;
     fill(&desk).await;
     let lists = lists(&desk);
-    assert_eq!(lists.len(), 11, "{lists:?}");
+    assert_eq!(lists.len(), 13, "{lists:?}");
     for (template, path) in &lists {
         let who = if template.contains("/staff/") { desk.staff("vendor") } else { desk.person("owner") };
         let answer = csv(&desk, path, &who).text().await;

@@ -12,8 +12,10 @@ use license_core::{
         opaque::{OpaqueSecret, SecretKind},
         rate::RateLimit,
         secret::KeyRing,
+        webhook::EndpointRules,
     },
     identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE},
+    protocol::publish::drain,
 };
 use license_functions::{
     acquire, admin,
@@ -43,6 +45,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 const ISSUER: &str = "https://id.example.com";
 const AUDIENCE: &str = "customers";
 const STAFF: &str = "staff";
+/// The webhook that [`Desk::deliver`] makes.
+pub(crate) const WEBHOOK: &str = "01970000-eeee-7000-8000-000000000000";
 
 fn key() -> &'static KeyPair {
     static KEY: OnceLock<KeyPair> = OnceLock::new();
@@ -178,6 +182,8 @@ impl Desk {
             staff: Some(verifier(STAFF)),
             staff_rules: Arc::new(staff_rules),
             peppers: peppers.clone(),
+            webhook_keys: Arc::new(KeyRing::single(vec![3; 32])),
+            webhook_rules: EndpointRules::Public,
             proxies: 1,
             token_days: 30,
             clock: world.clock.clone(),
@@ -290,6 +296,26 @@ impl Desk {
             .await
             .unwrap();
         token.reveal()
+    }
+
+    /// Marks every waiting event published, as the reaper does.
+    pub(crate) async fn publish(&self) {
+        let reaper = &self.world.reaper;
+        drain(reaper.records(), reaper.steps(), |_| async { Ok(()) }).await.unwrap();
+    }
+
+    /// The webhook [`WEBHOOK`] with a delivery that waits and one that is over, and another one, made without asking
+    /// anybody.
+    pub(crate) async fn deliver(&self) {
+        let sql = "with made as (
+              insert into webhooks (tenant_id, webhook_id, url, description, secret, created_by)
+              values ($1, $2::uuid, 'https://hooks.example.com/', '=chat', 'sealed', 'a test'),
+                ($1, uuid_v7(), 'https://hooks.example.com/other', '', 'sealed', 'a test') returning tenant_id, webhook_id)
+            insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, next_at, finished_at)
+            select m.tenant_id, m.webhook_id, uuid_v7(), now(), 'seat.denied', s.state,
+              case when s.state = 'waiting' then now() end, case when s.state <> 'waiting' then now() end
+            from made m, unnest(array['waiting', 'delivered']) s (state) where m.webhook_id = $2::uuid";
+        sqlx::query(sql).bind(self.tenant().0).bind(WEBHOOK).execute(&mut self.world.truth().await).await.unwrap();
     }
 
     /// Where in the database a text is found: of every table every row, as text.

@@ -4,9 +4,10 @@
 use crate::desk::{Answer, Desk};
 use license_core::{
     management::{
-        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, RotatedKey, SessionEnd, VoidingResult,
+        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedWebhook, RotatedKey, SessionEnd,
+        TestedWebhook, VoidingResult,
     },
-    records::{ErasureReport, ProjectRow},
+    records::{ErasureReport, ProjectRow, ReplayedDeliveries},
 };
 use license_functions::admin::access::TABLE;
 use serde::{Serialize, de::DeserializeOwned};
@@ -35,6 +36,9 @@ fn read_of(path: &str, kept: &Value) -> Result<Value, String> {
         "rotate-key" => read::<RotatedKey>(kept),
         "invitations" => read::<IssuedInvitation>(kept),
         "api-tokens" => read::<IssuedApiToken>(kept),
+        "webhooks" | "rotate-secret" => read::<IssuedWebhook>(kept),
+        "test" => read::<TestedWebhook>(kept),
+        "replay" => read::<ReplayedDeliveries>(kept),
         "erasures" => read::<ErasureReport>(kept),
         other => panic!("say here what is kept of {other}, and in kept_outcomes.json how it looks"),
     }

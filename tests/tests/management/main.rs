@@ -46,3 +46,4 @@ mod traces;
 mod trials;
 mod usage;
 mod voiding;
+mod webhooks;

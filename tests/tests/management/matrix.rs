@@ -121,6 +121,9 @@ async fn furnished(desk: &Desk, license: &License, owner: &str) -> (Things, Stri
     let invited = json!({ "email": "guest@example.com", "role": "member" });
     let token = json!({ "name": "a script", "scopes": ["licenses:read"] });
     let made = async |kind: &str, body: &Value| id(desk.post(&at(kind), body).by(&by).send().await.ok(201));
+    let webhook = made("webhooks", &json!({ "url": "https://hooks.example.com/" })).await;
+    let tested = desk.post(&at(&format!("webhooks/{webhook}/test")), &json!({})).by(&by).send().await.ok(202);
+    desk.publish().await;
     let things = BTreeMap::from([
         ("organization", license.tenant.to_string()),
         ("license", license.id.0.to_string()),
@@ -129,6 +132,8 @@ async fn furnished(desk: &Desk, license: &License, owner: &str) -> (Things, Stri
         ("project", made("projects", &json!({ "name": "Turbine" })).await),
         ("invitation", made("invitations", &invited).await),
         ("api_token", made("api-tokens", &token).await),
+        ("webhook", webhook),
+        ("event", tested["event"].as_str().unwrap().to_owned()),
     ]);
     (things, seat["session"].as_str().unwrap().to_owned())
 }

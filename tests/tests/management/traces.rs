@@ -50,6 +50,7 @@ impl Desk {
             "/invitations",
             "/api-tokens",
             "/projects",
+            "/webhooks",
             "/licenses",
             "/audit-log",
         ] {
@@ -168,6 +169,19 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
             'label', 'hopper-lap')))
         from pools where pool_id = $2";
     sqlx::query(wanted).bind(ADDRESS).bind(desk.world.license.pool_id.0).execute(&mut truth).await.unwrap();
+    // Events are sent to a webhook that is named after her, whose receiver says what it was sent.
+    let sent = "insert into webhooks (tenant_id, webhook_id, url, description, secret, created_by)
+        select tenant_id, gen_random_uuid(), 'https://hooks.example/?to=' || replace($1, '@', '%40'), 'for ' || $1, 'sealed', lower($1)
+        from pools where pool_id = $2";
+    sqlx::query(sent).bind(ADDRESS).bind(desk.world.license.pool_id.0).execute(&mut truth).await.unwrap();
+    let said =
+        "insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, finished_at, attempts)
+        select o.tenant_id, w.webhook_id, o.id, o.created_at, o.kind, 'failed', now(), jsonb_build_array(
+          jsonb_build_object('outcome', 'refused', 'status', 500, 'answer', o.payload::text),
+          jsonb_build_object('outcome', 'refused', 'status', 500, 'answer', 'no mailbox for ' || $1),
+          jsonb_build_object('outcome', 'timeout', 'status', null, 'answer', null))
+        from outbox o join webhooks w using (tenant_id) where o.kind = 'seat.granted'";
+    sqlx::query(said).bind(ADDRESS).execute(&mut truth).await.unwrap();
     // Half of what happened was published, and some of it lies in tables that are on their way.
     let published = "update outbox set published_at = now()
         where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'";
@@ -177,6 +191,10 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
         update history.sessions_slept_1 set session_id = gen_random_uuid(), label = 'hopper-aside';
         create table history.events_kept_2026_01 (like history.events including all);
         insert into history.events_kept_2026_01 select * from outbox where published_at is not null;
+        create table history.deliveries_slept_1 (like history.deliveries_rest including all);
+        with gone as (delete from webhook_deliveries where attempts::text like '%hopper-lap%' returning *)
+        insert into history.deliveries_slept_1 select * from gone;
+        alter table history.deliveries_slept_1 owner to owner;
         create table history.denials_slept_1 (like history.denials_rest including all);
         with gone as (delete from denials where label = 'hopper-lap' returning *)
         insert into history.denials_slept_1 select * from gone;

@@ -5,8 +5,8 @@ use serde_json::json;
 use sqlx::Executor;
 use std::collections::BTreeSet;
 
-const USERS: [&str; 3] = ["acquire@one.iam", "reaper@one.iam", "admin@one.iam"];
-const ALL: &str = "acquire@one.iam=service,reaper@one.iam=reaper, admin@one.iam=admin";
+const USERS: [&str; 4] = ["acquire@one.iam", "reaper@one.iam", "notify@one.iam", "admin@one.iam"];
+const ALL: &str = "acquire@one.iam=service,reaper@one.iam=reaper, notify@one.iam=notify, admin@one.iam=admin";
 
 async fn with_users() -> ManagedServer {
     let server = ManagedServer::start().await;
@@ -24,7 +24,8 @@ async fn grants_are_those_that_are_named_and_no_others() {
         let line = lines.iter().find(|line| line["granted"].is_array()).unwrap();
         json!([line["granted"], line["revoked"], line["kept"]])
     };
-    let all = json!(["acquire@one.iam=service", "admin@one.iam=admin", "reaper@one.iam=reaper"]);
+    let all =
+        json!(["acquire@one.iam=service", "admin@one.iam=admin", "notify@one.iam=notify", "reaper@one.iam=reaper"]);
     assert_eq!(told(&lines), json!([all, [], []]));
 
     let before = server.writes().await;
@@ -38,7 +39,7 @@ async fn grants_are_those_that_are_named_and_no_others() {
 
     let one = [("DATABASE_GRANTS", "acquire@one.iam=service")];
     let lines = server.migrate_with(&["grants"], &one).await.ended(0);
-    let gone = json!(["admin@one.iam=admin", "reaper@one.iam=reaper"]);
+    let gone = json!(["admin@one.iam=admin", "notify@one.iam=notify", "reaper@one.iam=reaper"]);
     assert_eq!(told(&lines), json!([[], gone, ["acquire@one.iam=service"]]));
     let database = server.postgres.superuser();
     connected(database.clone(), "acquire@one.iam", "service").await.unwrap();
@@ -53,7 +54,10 @@ async fn a_user_that_is_not_there_is_named_and_nothing_is_granted() {
     let server = ManagedServer::migrated().await;
     server.told("create role \"acquire@one.iam\" login").await;
     let said = server.migrate_with(&["grants"], &[("DATABASE_GRANTS", ALL)]).await.said(11);
-    assert!(said.starts_with("the server has no user admin@one.iam, reaper@one.iam; make it, or correct"), "{said}");
+    assert!(
+        said.starts_with("the server has no user admin@one.iam, notify@one.iam, reaper@one.iam; make it, or correct"),
+        "{said}"
+    );
     let members = "select count(*) from pg_auth_members where member = '\"acquire@one.iam\"'::regrole";
     assert_eq!(server.number(members).await, 0);
     for grants in
@@ -98,7 +102,7 @@ async fn a_role_that_somebody_else_gave_is_taken_away_or_said_to_be_kept() {
     let status = server.migrate(&["status"]).await.ended(0);
     let listed = status[0]["grants"].as_array().unwrap();
     assert_eq!(listed.contains(&late), version >= 160_000, "what it said is so: {listed:?}");
-    assert_eq!(listed.iter().filter(|it| **it != late).count(), 3);
+    assert_eq!(listed.iter().filter(|it| **it != late).count(), USERS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +114,7 @@ async fn a_list_of_nobody_takes_no_role_away() {
         assert!(said.starts_with("DATABASE_GRANTS names nobody"), "{said}");
     }
     let status = server.migrate(&["status"]).await.ended(0);
-    assert_eq!(status[0]["grants"].as_array().unwrap().len(), 3);
+    assert_eq!(status[0]["grants"].as_array().unwrap().len(), USERS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +147,7 @@ async fn a_login_that_becomes_its_role_sees_what_the_role_sees() {
     for (tenant, name) in [(one, "One"), (two, "Two")] {
         server.told(&format!("insert into organizations (tenant_id, name) values ('{tenant}', '{name}')")).await;
     }
-    for (user, role) in USERS.iter().zip(["service", "reaper", "admin"]) {
+    for (user, role) in USERS.iter().zip(["service", "reaper", "notify", "admin"]) {
         let mut connection = connected(server.postgres.superuser(), user, role).await.unwrap();
         let me: String = sqlx::query_scalar("select current_user::text").fetch_one(&mut connection).await.unwrap();
         assert_eq!(me, role);

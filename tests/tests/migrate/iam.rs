@@ -15,7 +15,7 @@ async fn the_job_logs_in_with_an_access_token_and_keeps_its_own_user() {
         "create role cloudsqlsuperuser nologin createrole createdb".to_owned(),
         format!("create role \"{MIGRATE}\" login password 'ya29.first' in role cloudsqlsuperuser"),
         // The server is migrated already: what is its owner's belongs to whoever owns it.
-        "grant owner to cloudsqlsuperuser; grant service, reaper, admin to cloudsqlsuperuser with admin option"
+        "grant owner to cloudsqlsuperuser; grant service, reaper, notify, admin to cloudsqlsuperuser with admin option"
             .to_owned(),
         "create database fresh owner cloudsqlsuperuser".to_owned(),
         "create role \"acquire@one.iam\" login".to_owned(),

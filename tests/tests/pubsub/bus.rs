@@ -161,6 +161,77 @@ async fn every_subscription_of_a_topic_gets_its_messages_and_no_other_topic_s() 
     assert_eq!((received(&one).await.len(), received(&two).await.len()), (2, 2));
 }
 
+/// Takes connections and answers none of them.
+async fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_delays_no_other_subscription() {
+    crate::install_crypto();
+    let (quick, (listener, slow)) = (receiver(&[]).await, silent().await);
+    let to = |push_url: &str| Subscription { topic: Topic::Reap, push_url: push_url.to_owned() };
+    let limits = BusLimits { concurrency: 2, ..hasty() };
+    let bus = LocalBus::with_limits(vec![to(&slow), to(&quick.uri())], Arc::new(String::new), limits).unwrap();
+    // As many as wait for the slow one would have used up what both shared.
+    for number in 0..20 {
+        bus.publish(Topic::Reap, vec![reap(number)]).await.unwrap();
+    }
+    let all = async {
+        while received(&quick).await.len() < 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("the other receiver has all of them");
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_full_subscription_loses_a_message_that_another_one_takes() {
+    crate::install_crypto();
+    let quick = receiver(&[]).await;
+    let (_listener, slow) = silent().await;
+    let to = |topic, push_url: &str| Subscription { topic, push_url: push_url.to_owned() };
+    let subscriptions = vec![to(Topic::Tick, &slow), to(Topic::Reap, &slow), to(Topic::Reap, &quick.uri())];
+    let limits = BusLimits { queue: 1, ..hasty() };
+    let bus = LocalBus::with_limits(subscriptions, Arc::new(String::new), limits).unwrap();
+    for number in 0..3 {
+        bus.publish(Topic::Reap, vec![reap(number)]).await.unwrap();
+        let arrived = async {
+            while received(&quick).await.len() <= number as usize {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("the message arrives");
+        // Its place is free once its answer was read, a moment later.
+        let free = async {
+            while bus.pending(Topic::Reap) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), free).await.expect("the place is free again");
+    }
+    assert_eq!(bus.dead_letters(), 2, "the slow one took the first and lost two");
+    // Another topic is not concerned.
+    bus.publish(Topic::Tick, vec![Message::tick()]).await.unwrap();
+    assert!(matches!(bus.publish(Topic::Tick, vec![Message::tick()]).await, Err(PublishError::Full { waiting: 1 })));
+}
+
+#[tokio::test]
+async fn events_that_nobody_has_room_for_are_accepted_since_their_deliveries_are_in_the_records() {
+    crate::install_crypto();
+    let (_listener, slow) = silent().await;
+    let subscription = Subscription { topic: Topic::Events, push_url: slow };
+    let limits = BusLimits { queue: 1, ..hasty() };
+    let bus = LocalBus::with_limits(vec![subscription], Arc::new(String::new), limits).unwrap();
+    for number in 0..3 {
+        bus.publish(Topic::Events, vec![reap(number)]).await.unwrap();
+    }
+    assert_eq!((bus.pending(Topic::Events), bus.dead_letters()), (1, 2));
+}
+
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_receiver_that_is_away_and_accepts_nothing_more() {
     let hour = Duration::from_secs(3600);

@@ -116,6 +116,8 @@ async fn what_ended_while_no_reaper_ran_for_years_is_put_in_its_place_and_what_i
                 "insert into usage_minutes values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 0, 0, true);
                  insert into denials values ('{tenant}', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'default', 'n', 'p', {at},
                    'hw', 'l', null, {at}, 1);
+                 insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, finished_at)
+                   values ('{tenant}', gen_random_uuid(), gen_random_uuid(), {at}, 'usage', 'delivered', now());
                  insert into usage_hours values ('{tenant}', gen_random_uuid(), {at}, 1, 1, 1, 1, 1, 1, 0, 0)"
             ))
             .await;
@@ -134,6 +136,9 @@ async fn what_ended_while_no_reaper_ran_for_years_is_put_in_its_place_and_what_i
     assert_eq!(book.number("select count(*) from usage_minutes").await, 2, "kept for 90 days");
     assert_eq!(book.number("select count(*) from usage_hours").await, 4, "kept for three years");
     assert_eq!(book.number("select count(*) from denials").await, 2, "kept for 90 days");
+    let young = "select count(*) from webhook_deliveries where at + interval '30 days' <= now()";
+    assert_eq!(book.number("select count(*) from history.deliveries_rest").await, 0);
+    assert_eq!(book.number(young).await, 0, "kept for 30 days");
     assert_eq!(book.number("select count(*) from outbox").await, 5, "what nobody published waits on");
     assert_eq!(book.end_of(grant.session).await.as_deref(), Some("expired"));
     assert_eq!(book.end_of(open.session).await, None);

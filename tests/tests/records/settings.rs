@@ -28,7 +28,8 @@ const SETTINGS: [(&str, &str, &str); 16] = [
     ("DateStyle", "ISO, MDY", "'SQL, DMY'"),
 ];
 
-const ROLES: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
+const ROLES: [DatabaseRole; 4] =
+    [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Notify, DatabaseRole::Admin];
 
 #[tokio::test]
 async fn no_setting_of_the_database_or_of_a_role_changes_what_a_promise_rests_on() {

@@ -111,6 +111,7 @@ impl Site {
             ("DATABASE_URL".into(), self.postgres.url("nobody")),
             ("HANDLE_KEY".into(), key(1)),
             ("LICENSE_PEPPER".into(), key(2)),
+            ("WEBHOOK_KEY".into(), key(3)),
             ("TOKEN_ISSUER".into(), world::ISSUER.into()),
             ("IDENTITY_ISSUER".into(), PEOPLE.into()),
             ("IDENTITY_AUDIENCE".into(), "project".into()),
@@ -125,7 +126,7 @@ impl Site {
         let of = |service: Result<_, _>| app(service.unwrap(), &layers);
         let mut routers = BTreeMap::new();
         for service in license_functions::SERVICES.iter().filter(|service| CLIENT_SERVICES.contains(&service.name)) {
-            let inputs = ServiceInputs { env: &env, clock: clock(), publisher: None };
+            let inputs = ServiceInputs::new(&env, clock());
             routers.insert(service.name, of(service.build(inputs).await));
         }
         assert_eq!(routers.len(), CLIENT_SERVICES.len(), "every one is in the table of services");

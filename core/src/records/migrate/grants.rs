@@ -132,7 +132,7 @@ async fn memberships(connection: &mut PgConnection) -> SchemaResult<Vec<RoleMemb
           coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
         from pg_auth_members m join pg_roles r on r.oid = m.roleid join pg_roles u on u.oid = m.member
           left join pg_roles g on g.oid = m.grantor
-        where r.rolname in ('service', 'reaper', 'admin') and u.rolcanlogin and not m.admin_option
+        where r.rolname in ('service', 'reaper', 'notify', 'admin') and u.rolcanlogin and not m.admin_option
         order by 1, 2, 3";
     let rows: Vec<(String, String, String, bool)> = sqlx::query_as(sql)
         .fetch_all(connection)

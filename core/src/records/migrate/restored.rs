@@ -21,7 +21,7 @@ impl SchemaConnection {
     pub async fn no_service_is_connected(&mut self) -> SchemaResult<()> {
         let sql = "-- connected_services
             select application_name || ': ' || count(*) from pg_stat_activity
-            where datname = current_database() and application_name in ('service', 'reaper', 'admin')
+            where datname = current_database() and application_name in ('service', 'reaper', 'notify', 'admin')
             group by application_name order by application_name";
         let connected: Vec<String> = sqlx::query_scalar(sql)
             .fetch_all(&mut self.connection)

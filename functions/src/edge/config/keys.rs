@@ -14,6 +14,11 @@ pub fn peppers(env: &Environment) -> ConfigResult<KeyRing> {
     key_ring(env, "LICENSE_PEPPER", "LICENSE_PEPPER_PREVIOUS")
 }
 
+/// Reads `WEBHOOK_KEY` and `WEBHOOK_KEY_PREVIOUS`: what the secrets of webhooks are sealed with.
+pub fn webhook_keys(env: &Environment) -> ConfigResult<KeyRing> {
+    key_ring(env, "WEBHOOK_KEY", "WEBHOOK_KEY_PREVIOUS")
+}
+
 const KEY_FORM: &str = "<version 1-255>:<at least 32 random bytes as base64url>";
 
 fn key_ring(env: &Environment, current: &'static str, previous: &'static str) -> ConfigResult<KeyRing> {

@@ -11,6 +11,25 @@ use license_core::{
 };
 use std::time::Duration;
 
+/// What `migrate` reads. It is no service: what every service reads (`PORT`, say) means nothing to it.
+pub const MIGRATE_VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_AUTH",
+    "DATABASE_CA",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_GRANTS",
+    "START_PATIENCE_SECONDS",
+    "GOOGLE_CLOUD_PROJECT",
+    "GCE_METADATA_HOST",
+    "REDIS_URL",
+    "REDIS_AUTH",
+    "REDIS_CA",
+    "REDIS_REPLID_SOURCE",
+    "SEAT_TTL_SECONDS",
+    "SEAT_DRAIN_SECONDS",
+    "HEARTBEAT_SECONDS",
+];
+
 /// What every verb of `migrate` is configured with.
 #[derive(Clone, Debug)]
 pub struct MigrateConfig {
@@ -61,7 +80,8 @@ impl RestoreConfig {
     }
 }
 
-const ROLES: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
+const ROLES: [DatabaseRole; 4] =
+    [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Notify, DatabaseRole::Admin];
 
 fn grants(env: &Environment) -> ConfigResult<Option<Vec<RoleGrant>>> {
     const NAME: &str = "DATABASE_GRANTS";
@@ -72,7 +92,10 @@ fn grants(env: &Environment) -> ConfigResult<Option<Vec<RoleGrant>>> {
             return wrong(NAME, format!("must be user=role with commas between them, and has {part:?}"));
         };
         let Some(&role) = ROLES.iter().find(|known| known.name() == role) else {
-            return wrong(NAME, format!("gives {user:?} the role {role:?}; there are service, reaper and admin"));
+            return wrong(
+                NAME,
+                format!("gives {user:?} the role {role:?}; there are service, reaper, notify and admin"),
+            );
         };
         if user.is_empty() {
             return wrong(NAME, format!("gives {part:?} to nobody"));
@@ -119,7 +142,7 @@ mod tests {
         assert_eq!(read(&[URL]).unwrap().grants, None);
         for (text, said) in [
             ("acquire", "must be user=role with commas between them, and has \"acquire\""),
-            ("acquire=owner", "gives \"acquire\" the role \"owner\"; there are service, reaper and admin"),
+            ("acquire=owner", "gives \"acquire\" the role \"owner\"; there are service, reaper, notify and admin"),
             ("=service", "gives \"=service\" to nobody"),
             (" , ,", "names nobody; it must be user=role with commas between them, or not be set"),
         ] {

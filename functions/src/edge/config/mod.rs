@@ -26,19 +26,19 @@ mod variables;
 pub use driver::{REFUSED_VARIABLES, unmoved_by_the_driver};
 pub use env::{ConfigError, ConfigResult, Environment};
 pub use identity::{identity, staff, token_days};
-pub use keys::{handle_keys, peppers};
+pub use keys::{handle_keys, peppers, webhook_keys};
 pub use listen::{ListenAddress, proxies};
 pub use logs::{LayersConfig, LogConfig};
-pub use migrate::{MigrateConfig, RestoreConfig};
+pub use migrate::{MIGRATE_VARIABLES, MigrateConfig, RestoreConfig};
 pub use pubsub::{BusConfig, PubSubConfig, PushConfig};
 pub use root::{RootConfig, issuer};
 pub use seats::{acquire_rates, heartbeat_rates, rate, start_patience, timing};
 pub use security::SecurityTxt;
 pub use services::{
-    AcquireConfig, AdminConfig, CredentialsConfig, HeartbeatConfig, ProcessConfig, ReaperConfig, RegisterConfig,
-    ReleaseConfig, SessionConfig, StoresConfig,
+    AcquireConfig, AdminConfig, CredentialsConfig, HeartbeatConfig, NotifyConfig, ProcessConfig, ReaperConfig,
+    RegisterConfig, ReleaseConfig, SessionConfig, StoresConfig,
 };
 pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source};
 pub use variable::{DefaultValue, Variable, VariableReaders};
-pub use variables::{MIGRATE_VARIABLES, VARIABLES};
+pub use variables::VARIABLES;

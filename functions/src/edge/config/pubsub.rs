@@ -1,11 +1,11 @@
-//! What the reaper needs to know of Pub/Sub: who may push to it, and where it publishes.
+//! What the services that are pushed to need to know of Pub/Sub: who may push, and where the reaper publishes.
 
 use super::env::{ConfigResult, Environment, is_loopback, without_slash, wrong};
 use http::Uri;
 use license_core::{domain::secret::Secret, identity};
 use license_pubsub::TopicNames;
 
-/// Who may push messages to the reaper.
+/// Who may push messages.
 #[derive(Clone, Debug)]
 pub struct PushConfig {
     /// `PUSH_ISSUER` (Google), `PUSH_AUDIENCE`, `PUSH_JWKS_URL` (Google's).

@@ -1,9 +1,9 @@
 //! What each service is configured with: one struct a service, read in one call.
 
 use super::{
-    env::{ConfigResult, Environment},
+    env::{ConfigResult, Environment, wrong},
     identity::{identity, staff, token_days},
-    keys::{handle_keys, peppers},
+    keys::{handle_keys, peppers, webhook_keys},
     listen::{ListenAddress, proxies},
     logs::{LayersConfig, LogConfig},
     pubsub::{PubSubConfig, PushConfig},
@@ -16,10 +16,11 @@ use license_core::{
     domain::{
         lease::LeaseTiming,
         rate::{PoolRates, RateLimit},
-        secret::KeyRing,
+        secret::{KeyRing, Secret},
     },
     identity::IdentitySettings,
 };
+use url::Url;
 
 /// What every binary is configured with, whichever service it runs.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl ProcessConfig {
     }
 }
 
-/// Both stores, and the times that the seat store goes by: every service has them.
+/// Both stores, and the times that the seat store goes by.
 #[derive(Clone, Debug)]
 pub struct StoresConfig {
     /// The seat store.
@@ -187,6 +188,8 @@ pub struct AdminConfig {
     pub stores: StoresConfig,
     /// What license keys are hashed with.
     pub peppers: KeyRing,
+    /// What the secrets of webhooks are sealed with.
+    pub webhook_keys: KeyRing,
     /// What is asked of people's credentials.
     pub credentials: CredentialsConfig,
     /// Who says who the vendor's staff is; `None` where staff is served by another deployment.
@@ -204,13 +207,23 @@ pub struct AdminConfig {
 impl AdminConfig {
     /// Reads everything that admin is configured with.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        let peppers = peppers(env)?;
+        let (peppers, webhook_keys) = (peppers(env)?, webhook_keys(env)?);
         let (stores, credentials) = (StoresConfig::from_env(env)?, CredentialsConfig::from_env(env)?);
         let (staff, token_days) = (staff(env)?, token_days(env)?);
         let token_limit = rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?;
         let people_limit = rate(env, "RATE_PEOPLE", RateLimit { per_minute: 300, burst: 120 })?;
         let staff_rules = StaffRules::from_env(env)?;
-        Ok(Self { stores, peppers, credentials, staff, staff_rules, token_days, token_limit, people_limit })
+        Ok(Self {
+            stores,
+            peppers,
+            webhook_keys,
+            credentials,
+            staff,
+            staff_rules,
+            token_days,
+            token_limit,
+            people_limit,
+        })
     }
 }
 
@@ -230,5 +243,39 @@ impl ReaperConfig {
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let publish = PubSubConfig::from_env(env)?;
         Ok(Self { stores: StoresConfig::from_env(env)?, push: PushConfig::from_env(env)?, publish })
+    }
+}
+
+/// What notify is configured with. It has no seat store.
+#[derive(Clone, Debug)]
+pub struct NotifyConfig {
+    /// The records.
+    pub records: RecordsConfig,
+    /// Who gives access tokens.
+    pub token_source: String,
+    /// Who may push to it.
+    pub push: PushConfig,
+    /// What the secrets of webhooks are sealed with.
+    pub webhook_keys: KeyRing,
+    /// `WEBHOOK_PROXY`: the HTTP proxy that requests to webhooks go through. A secret because it may carry a password.
+    pub proxy: Option<Secret<Url>>,
+}
+
+impl NotifyConfig {
+    /// Reads everything that notify is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let (records, token_source) = (RecordsConfig::from_env(env)?, token_source(env));
+        let (push, webhook_keys) = (PushConfig::from_env(env)?, webhook_keys(env)?);
+        Ok(Self { records, token_source, push, webhook_keys, proxy: proxy(env)? })
+    }
+}
+
+fn proxy(env: &Environment) -> ConfigResult<Option<Secret<Url>>> {
+    const NAME: &str = "WEBHOOK_PROXY";
+    let Some(text) = env.get(NAME) else { return Ok(None) };
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(Secret::new(url))),
+        // It may have a password in it, and is not repeated.
+        _ => wrong(NAME, "must be the URL of an HTTP proxy, such as http://proxy.example.com:3128"),
     }
 }

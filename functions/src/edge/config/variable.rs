@@ -5,8 +5,10 @@
 pub enum VariableReaders {
     /// Every service.
     Every,
-    /// Every service that connects to the stores, as its row in [`crate::SERVICES`] says (and `migrate`, which is none).
-    WithStores,
+    /// Every service that connects to Redis, as its row in [`crate::SERVICES`] says (and `migrate`, which is none).
+    WithSeats,
+    /// The same for PostgreSQL.
+    WithRecords,
     /// The services of these names (and `migrate`, which is none).
     Only(&'static [&'static str]),
     /// No service: `license-local` itself.

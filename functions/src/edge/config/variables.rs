@@ -4,7 +4,7 @@
 use super::variable::{
     DefaultValue::{Required, Unset, Value},
     Variable,
-    VariableReaders::{Every, LocalMachine, Only, WithStores},
+    VariableReaders::{Every, LocalMachine, Only, WithRecords, WithSeats},
 };
 
 /// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
@@ -63,20 +63,20 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "REDIS_URL",
-        readers: WithStores,
+        readers: WithSeats,
         default: Required,
         meaning: "or rediss://host:port (TLS), redis+unix:///path/to/redis.sock; maxmemory-policy must be noeviction",
     },
     Variable {
         name: "REDIS_AUTH",
-        readers: WithStores,
+        readers: WithSeats,
         default: Value("password"),
         meaning: "the one of REDIS_URL, if any; or iam: the user default with an access token, over TLS; \
             must be said on Cloud Run",
     },
     Variable {
         name: "REDIS_CA",
-        readers: WithStores,
+        readers: WithSeats,
         default: Unset,
         meaning: "PEM; with rediss://, whom the server must have its certificate from; its name is not compared",
     },
@@ -115,50 +115,50 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "REDIS_REPLID_SOURCE",
-        readers: WithStores,
+        readers: WithSeats,
         default: Value("script"),
         meaning: "`connection` where the server does not let scripts ask INFO; costs a round trip",
     },
     Variable {
         name: "SEAT_TTL_SECONDS",
-        readers: WithStores,
+        readers: WithSeats,
         default: Value("360"),
         meaning: "the lease of a session, 2 to 86400",
     },
     Variable {
         name: "SEAT_DRAIN_SECONDS",
-        readers: WithStores,
+        readers: WithSeats,
         default: Value("45"),
         meaning: "how long an answer of a deposed Redis primary may still arrive; on Cloud Run at least 35",
     },
     Variable {
         name: "HEARTBEAT_SECONDS",
-        readers: WithStores,
+        readers: WithSeats,
         default: Value("108"),
         meaning: "what heartbeats aim at; 30 % of the lease unless set, at most half of it",
     },
     Variable {
         name: "DATABASE_URL",
-        readers: WithStores,
+        readers: WithRecords,
         default: Required,
         meaning: "the user is replaced by the service's role; a password must be that role's",
     },
     Variable {
         name: "DATABASE_AUTH",
-        readers: WithStores,
+        readers: WithRecords,
         default: Value("password"),
         meaning: "the one of DATABASE_URL, if any; or iam: its user with an access token, over TLS, as the role; \
             must be said on Cloud Run",
     },
     Variable {
         name: "DATABASE_CA",
-        readers: WithStores,
+        readers: WithRecords,
         default: Unset,
         meaning: "PEM; wants TLS, and is whom the server must have its certificate from (sslmode=verify-ca)",
     },
     Variable {
         name: "DATABASE_POOL_SIZE",
-        readers: WithStores,
+        readers: WithRecords,
         default: Value("4"),
         meaning: "connections of one instance: size × instances × services ≤ max_connections − 10",
     },
@@ -166,7 +166,7 @@ pub const VARIABLES: &[Variable] = &[
         name: "DATABASE_GRANTS",
         readers: Only(&["migrate"]),
         default: Unset,
-        meaning: "user=role, commas between them: the logins of service, reaper and admin; others lose these roles",
+        meaning: "user=role, commas between them: the logins of service, reaper, notify and admin; others lose these roles",
     },
     Variable {
         name: "HANDLE_KEY",
@@ -193,6 +193,18 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "the other version, accepted while the pepper is replaced",
     },
     Variable {
+        name: "WEBHOOK_KEY",
+        readers: Only(&["admin", "notify"]),
+        default: Required,
+        meaning: "what the secrets of webhooks are sealed with",
+    },
+    Variable {
+        name: "WEBHOOK_KEY_PREVIOUS",
+        readers: Only(&["admin", "notify"]),
+        default: Unset,
+        meaning: "the other version, accepted while the key is replaced",
+    },
+    Variable {
         name: "ROOT_KEY",
         readers: Only(&["acquire", "heartbeat"]),
         default: Required,
@@ -212,7 +224,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "GCE_METADATA_HOST",
-        readers: WithStores,
+        readers: WithRecords,
         default: Value("metadata.google.internal"),
         meaning: "who gives access tokens, for Cloud KMS and for stores with iam",
     },
@@ -304,25 +316,25 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "PUSH_AUDIENCE",
-        readers: Only(&["reaper"]),
+        readers: Only(&["reaper", "notify"]),
         default: Required,
-        meaning: "the audience set on both push subscriptions",
+        meaning: "the audience set on every push subscription",
     },
     Variable {
         name: "PUSH_EMAIL",
-        readers: Only(&["reaper"]),
+        readers: Only(&["reaper", "notify"]),
         default: Required,
-        meaning: "the service account that both push subscriptions use",
+        meaning: "the service account that every push subscription uses",
     },
     Variable {
         name: "PUSH_ISSUER",
-        readers: Only(&["reaper"]),
+        readers: Only(&["reaper", "notify"]),
         default: Value("https://accounts.google.com"),
         meaning: "who signs the tokens of pushes",
     },
     Variable {
         name: "PUSH_JWKS_URL",
-        readers: Only(&["reaper"]),
+        readers: Only(&["reaper", "notify"]),
         default: Value("https://www.googleapis.com/oauth2/v3/certs"),
         meaning: "where that issuer's keys are",
     },
@@ -369,28 +381,15 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "what that bus knows its publishers by; license-local writes both into .local/env",
     },
     Variable {
+        name: "WEBHOOK_PROXY",
+        readers: Only(&["notify"]),
+        default: Unset,
+        meaning: "an HTTP proxy for requests to webhooks, which then decides which addresses they reach",
+    },
+    Variable {
         name: "REAPER_PERIOD_SECONDS",
         readers: LocalMachine,
         default: Value("60"),
-        meaning: "how often the reaper is asked to look",
+        meaning: "how often the reaper and notify are asked to look",
     },
-];
-
-/// What `migrate` reads. It is no service: what every service reads (`PORT`, say) means nothing to it.
-pub const MIGRATE_VARIABLES: &[&str] = &[
-    "DATABASE_URL",
-    "DATABASE_AUTH",
-    "DATABASE_CA",
-    "DATABASE_POOL_SIZE",
-    "DATABASE_GRANTS",
-    "START_PATIENCE_SECONDS",
-    "GOOGLE_CLOUD_PROJECT",
-    "GCE_METADATA_HOST",
-    "REDIS_URL",
-    "REDIS_AUTH",
-    "REDIS_CA",
-    "REDIS_REPLID_SOURCE",
-    "SEAT_TTL_SECONDS",
-    "SEAT_DRAIN_SECONDS",
-    "HEARTBEAT_SECONDS",
 ];

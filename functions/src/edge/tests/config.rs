@@ -75,6 +75,7 @@ fn a_missing_or_blank_value_is_asked_for_by_name() {
     assert_eq!(blamed(config::RecordsConfig::from_env(&env(&[]))), "DATABASE_URL");
     assert_eq!(blamed(config::handle_keys(&env(&[]))), "HANDLE_KEY");
     assert_eq!(blamed(config::peppers(&env(&[]))), "LICENSE_PEPPER");
+    assert_eq!(blamed(config::webhook_keys(&env(&[]))), "WEBHOOK_KEY");
     assert_eq!(blamed(config::RootConfig::from_env(&env(&[]))), "ROOT_KEY");
     assert_eq!(blamed(config::issuer(&env(&[]))), "TOKEN_ISSUER");
     assert_eq!(blamed(config::identity(&env(&[]))), "IDENTITY_ISSUER");
@@ -135,6 +136,25 @@ fn a_previous_key_needs_another_version() {
     assert_eq!(blamed(config::peppers(&pair(KEY))), "LICENSE_PEPPER_PREVIOUS");
     let ring = config::peppers(&pair(&KEY.replace("1:", "2:"))).unwrap();
     assert_eq!(ring.all().map(|key| key.version).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_proxy_for_webhooks_is_an_http_url_and_never_repeated() {
+    let given = |proxy: &str| {
+        let records = ("DATABASE_URL", "postgres://127.0.0.1/license");
+        let push = [("PUSH_AUDIENCE", "push"), ("PUSH_EMAIL", "push@example.com")];
+        let all = [&[records, ("WEBHOOK_KEY", KEY), ("WEBHOOK_PROXY", proxy)][..], &push].concat();
+        config::NotifyConfig::from_env(&env(&all))
+    };
+    for proxy in ["http://proxy.example.com:3128", "https://user:secret@proxy.example.com"] {
+        let config = given(proxy).unwrap();
+        assert!(config.proxy.is_some() && !format!("{config:?}").contains("proxy.example.com"));
+    }
+    assert!(given("").unwrap().proxy.is_none());
+    for wrong in ["proxy.example.com:3128", "socks5://user:secret@proxy.example.com", "http://", "secret"] {
+        let error = given(wrong).unwrap_err();
+        assert!(error.variable == "WEBHOOK_PROXY" && !error.to_string().contains("secret"), "{error}");
+    }
 }
 
 #[test]

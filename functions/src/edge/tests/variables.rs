@@ -16,11 +16,12 @@ use std::{
 };
 
 /// Values with which every service starts, and with which it asks for everything it ever asks for.
-const EVERYTHING: [(&str, &str); 18] = [
+const EVERYTHING: [(&str, &str); 19] = [
     ("REDIS_URL", "redis://127.0.0.1:1"),
     ("DATABASE_URL", "postgres://127.0.0.1:1/license"),
     ("HANDLE_KEY", "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
     ("LICENSE_PEPPER", "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+    ("WEBHOOK_KEY", "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
     ("ROOT_KEY", "kms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"),
     ("TOKEN_ISSUER", "https://licenses.example.com"),
     ("IDENTITY_ISSUER", "https://id.example.com"),
@@ -55,7 +56,7 @@ async fn asked_for(service: &ServiceEntry) -> BTreeSet<String> {
         values.get(name).cloned()
     });
     config::ProcessConfig::from_env(&env).unwrap();
-    let inputs = ServiceInputs { env: &env, clock: Clock::system(), publisher: None };
+    let inputs = ServiceInputs::new(&env, Clock::system());
     if let Err(error) = service.build(inputs).await {
         panic!("{} does not start: {error}", service.name);
     }
@@ -115,7 +116,7 @@ async fn no_service_starts_without_a_variable_that_is_required() {
             let mut values = values();
             values.remove(variable.name);
             let env = Environment::map(values);
-            let inputs = ServiceInputs { env: &env, clock: Clock::system(), publisher: None };
+            let inputs = ServiceInputs::new(&env, Clock::system());
             let error = service.build(inputs).await.err().map(|error| error.to_string());
             let error = error.unwrap_or_else(|| panic!("{} starts without {}", service.name, variable.name));
             assert!(error.contains(variable.name), "{error}");
@@ -133,8 +134,8 @@ async fn no_service_and_no_job_starts_where_the_driver_would_read_more_than_the_
             values.insert((*name).to_owned(), value.to_owned());
             let env = Environment::map(values);
             let unset = format!("{name} is set, and would change how PostgreSQL is connected to");
-            for service in SERVICES.iter().filter(|service| service.has_stores) {
-                let inputs = ServiceInputs { env: &env, clock: Clock::system(), publisher: None };
+            for service in SERVICES.iter().filter(|service| service.stores.has_records()) {
+                let inputs = ServiceInputs::new(&env, Clock::system());
                 let error = service.build(inputs).await.err().map(|error| error.to_string()).unwrap_or_default();
                 assert!(error.starts_with(&unset), "{} with {name}={value}: {error:?}", service.name);
             }
@@ -167,6 +168,7 @@ fn read(env: &Environment) -> Vec<String> {
         text(config::RegisterConfig::from_env(env)),
         text(config::AdminConfig::from_env(env)),
         text(config::ReaperConfig::from_env(env)),
+        text(config::NotifyConfig::from_env(env)),
     ]
 }
 

@@ -4,14 +4,23 @@ variables {
   project           = "example-dev"
   project_number    = "123456789012"
   region            = "us-central1"
-  url               = "https://reaper-123456789012.us-central1.run.app"
-  audience          = "https://reaper-123456789012.us-central1.run.app"
   account           = "push@example-dev.iam.gserviceaccount.com"
   tick_topic        = "projects/example-dev/topics/tick"
   dead_letter_topic = "projects/example-dev/topics/dead"
   pushes = {
-    tick = { topic = "projects/example-dev/topics/tick", path = "/tick" }
-    reap = { topic = "projects/example-dev/topics/reap", path = "/reap" }
+    tick = {
+      topic = "projects/example-dev/topics/tick", url = "https://reaper-1.us-central1.run.app", path = "/tick"
+    }
+    reap = {
+      topic = "projects/example-dev/topics/reap", url = "https://reaper-1.us-central1.run.app", path = "/reap"
+    }
+    notify-tick = {
+      topic = "projects/example-dev/topics/tick", url = "https://notify-1.us-central1.run.app", path = "/due"
+    }
+    notify-events = {
+      topic = "projects/example-dev/topics/events", url = "https://notify-1.us-central1.run.app"
+      path  = "/events"
+    }
   }
 }
 
@@ -20,22 +29,34 @@ run "each_topic_is_pushed_to_its_path_with_a_token" {
 
   assert {
     condition = output.configuration.endpoints == {
-      reap = "https://reaper-123456789012.us-central1.run.app/reap"
-      tick = "https://reaper-123456789012.us-central1.run.app/tick"
+      notify-events = "https://notify-1.us-central1.run.app/events"
+      notify-tick   = "https://notify-1.us-central1.run.app/due"
+      reap          = "https://reaper-1.us-central1.run.app/reap"
+      tick          = "https://reaper-1.us-central1.run.app/tick"
     }
-    error_message = "Each topic must be pushed to its own path of the reaper."
+    error_message = "Each subscription must be pushed to its own path of its function."
   }
 
   assert {
     condition = alltrue([
       for one in google_pubsub_subscription.push : one.push_config[0].oidc_token[0].service_account_email == var.account
     ])
-    error_message = "Both subscriptions must send tokens of the account that the reaper compares with PUSH_EMAIL."
+    error_message = "Every subscription must send tokens of the account that the functions compare with PUSH_EMAIL."
   }
 
   assert {
-    condition     = output.configuration.audiences == tolist([var.audience])
-    error_message = "Both subscriptions must send the audience that the reaper compares with PUSH_AUDIENCE."
+    condition = alltrue([
+      for name, audience in output.configuration.audiences : audience == var.pushes[name].url
+    ])
+    error_message = "A subscription must send the audience that its function compares with PUSH_AUDIENCE."
+  }
+
+  assert {
+    condition = (
+      google_pubsub_subscription.push["tick"].topic == google_pubsub_subscription.push["notify-tick"].topic
+      && google_pubsub_subscription.push["notify-events"].topic == "projects/example-dev/topics/events"
+    )
+    error_message = "The reaper and notify must hear of the same clock, each by a subscription of its own."
   }
 }
 
@@ -79,7 +100,7 @@ run "a_message_that_fails_ten_times_is_kept_elsewhere" {
   }
 
   assert {
-    condition     = keys(google_pubsub_subscription_iam_member.dead_letters) == ["reap", "tick"]
+    condition     = keys(google_pubsub_subscription_iam_member.dead_letters) == keys(var.pushes)
     error_message = "Each subscription must have the agent's right."
   }
 }

@@ -54,10 +54,10 @@ impl Asks {
             "release" => licenses("release", Some(&self.session()), json!({}), 200),
             "register" => Ask::post("/api/v1/auth/register", Some(&person(&self.issuer)), "{}".into(), 201),
             "admin" => Ask::get(&format!("/api/v1/organizations/{}", self.organization)).by(&self.owner),
-            "reaper" => {
+            "reaper" | "notify" => {
                 let push = PushDelivery::new(Topic::Tick, Message::tick(), &Clock::system());
                 let body = String::from_utf8(Envelope::write(&push)).expect("JSON is UTF-8");
-                Ask::post("/tick", Some(&self.push_token), body, 204)
+                Ask::post(if function == "reaper" { "/tick" } else { "/due" }, Some(&self.push_token), body, 204)
             }
             // A service for which no request is written yet is measured by whether it lives.
             _ => Self::live(),

@@ -1,0 +1,9 @@
+//! notify: which pushes are accepted, what a receiver gets, and what is written of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+mod deliveries;
+mod endpoint;
+#[path = "../keys/mod.rs"]
+mod keys;
+mod pushed;
