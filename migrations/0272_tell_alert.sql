@@ -21,14 +21,15 @@ language sql stable set search_path = public, pg_temp as $$
   else
     case p_alert.end_reason
       when 'back_to_normal' then case p_alert.kind
-        when 'pool_use' then format('%s has had less than %s %% of its seats held for %s: back to normal.', p_where,
+        when 'pool_use' then format('%s has had less than %s %% of its seats held for %s.', p_where,
           p_alert.threshold, how_many(p_alert.minutes, 'minute'))
-        when 'wants_refused' then format('%s has had fewer than %s within %s for as long: back to normal.', p_where,
+        when 'wants_refused' then format('%s has had fewer than %s within %s for as long.', p_where,
           how_many(p_alert.threshold, 'refusal'), how_many(p_alert.minutes, 'minute'))
-        when 'license_ends' then format('%s does not end within %s any more: back to normal.', p_where,
+        when 'license_ends' then format('%s does not end within %s any more.', p_where,
           how_many(p_alert.threshold, 'day'))
-        else format('%s is enabled again: back to normal.', p_where) end
-      when 'not_told' then format('%s has not been heard of for a while: nobody uses it, or it cannot be seen.', p_where)
+        else format('%s is enabled again.', p_where) end
+      when 'not_told' then format('%s has not been heard of for a while: nobody uses it, or it cannot be seen.',
+        p_where)
       when 'license_over' then format('%s has ended.', p_where)
       when 'license_not_active' then format('%s is suspended or revoked.', p_where)
       when 'webhook_disabled' then format('%s was disabled.', p_where)
@@ -39,12 +40,23 @@ language sql stable set search_path = public, pg_temp as $$
 $$;
 revoke execute on function alert_sentence from public;
 
+-- The subject of a mail about an alert.
+create function alert_title(p_alert alerts, p_where text) returns text
+language sql immutable set search_path = public, pg_temp as $$
+  select p_where || case p_alert.kind
+    when 'pool_use' then format(' is at %s %% of its seats or more', p_alert.threshold)
+    when 'wants_refused' then ' was full when a seat was wanted'
+    when 'license_ends' then ' ends soon'
+    else ' is paused' end
+$$;
+revoke execute on function alert_title from public;
+
 -- Tells that an alert was raised or has ended: as an event, and as a mail to each person whose role the rule names. In
 -- the transaction that raises or ends it, so once. No person is named in it.
 create function tell_alert(p_alert alerts, p_roles text[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
-  host text; expires timestamptz; told jsonb;
+  host text; expires timestamptz; place text; sentence text; mail jsonb; person uuid;
   verb constant text := case when p_alert.ended_at is null then 'raised' else 'ended' end;
 begin
   if p_alert.webhook_id is not null then
@@ -55,16 +67,31 @@ begin
     select l.expires_at into expires from licenses l
     where l.tenant_id = p_alert.tenant_id and l.license_id = p_alert.license_id;
   end if;
-  told := jsonb_strip_nulls(jsonb_build_object('alert_id', p_alert.alert_id, 'rule_id', p_alert.rule_id,
-    'kind', p_alert.kind, 'license_id', p_alert.license_id, 'license', p_alert.number, 'pool_id', p_alert.pool_id,
-    'pool', p_alert.pool, 'webhook_id', p_alert.webhook_id, 'host', host, 'expires_at', expires,
-    'since', p_alert.since, 'value', p_alert.value, 'threshold', p_alert.threshold, 'minutes', p_alert.minutes,
-    'ended_at', p_alert.ended_at, 'reason', p_alert.end_reason,
-    'message', alert_sentence(p_alert, case
-      when p_alert.pool_id is not null then format('The pool %s of license %s', p_alert.pool, p_alert.number)
-      when p_alert.license_id is not null then format('License %s', p_alert.number)
-      else format('The webhook at %s', host) end, expires)));
-  insert into outbox (tenant_id, kind, payload) values (p_alert.tenant_id, 'alert.' || verb, told);
+  place := case
+    when p_alert.pool_id is not null then format('The pool %s of license %s', p_alert.pool, p_alert.number)
+    when p_alert.license_id is not null then format('License %s', p_alert.number)
+    else format('The webhook at %s', host) end;
+  sentence := alert_sentence(p_alert, place, expires);
+  insert into outbox (tenant_id, kind, payload)
+  values (p_alert.tenant_id, 'alert.' || verb, jsonb_strip_nulls(jsonb_build_object(
+    'alert_id', p_alert.alert_id, 'rule_id', p_alert.rule_id, 'kind', p_alert.kind,
+    'license_id', p_alert.license_id, 'license', p_alert.number, 'pool_id', p_alert.pool_id, 'pool', p_alert.pool,
+    'webhook_id', p_alert.webhook_id, 'host', host, 'expires_at', expires, 'since', p_alert.since,
+    'value', p_alert.value, 'threshold', p_alert.threshold, 'minutes', p_alert.minutes,
+    'ended_at', p_alert.ended_at, 'reason', p_alert.end_reason, 'message', sentence)));
+
+  -- A mail that says "back to normal" only says so where it is.
+  mail := case
+    when p_alert.ended_at is null or p_alert.end_reason in ('back_to_normal', 'not_told') then jsonb_build_object(
+      'title', alert_title(p_alert, place), 'lines', jsonb_build_array(sentence), 'ended', p_alert.ended_at is not null)
+    else jsonb_build_object('title', rtrim(sentence, '.'), 'lines', '[]'::jsonb, 'ended', false) end;
+  for person in
+    select u.user_id from users u
+    where u.tenant_id = p_alert.tenant_id and u.removed_at is null and u.role = any (p_roles)
+    order by u.tenant_id, u.user_id
+  loop
+    perform write_mail(p_alert.tenant_id, 'alert', person, 'alert ' || p_alert.alert_id || ' ' || verb, mail);
+  end loop;
 end $$;
 revoke execute on function tell_alert from public;
 

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 43] = [
+const TABLES: [&str; 46] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours grace_after_heartbeats grace_beyond_seats holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
@@ -23,6 +23,7 @@ const TABLES: [&str; 43] = [
     "history.denials_rest: nobody",
     "history.events: nobody",
     "history.events_rest: nobody",
+    "history.mails_rest: nobody",
     "history.sessions: nobody",
     "history.sessions_rest: nobody",
     "history.usage_hours_rest: nobody",
@@ -37,6 +38,9 @@ const TABLES: [&str; 43] = [
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
     "public.license_keys: admin select",
     "public.licenses: admin select; reaper select(tenant_id license_id number offline_policy)",
+    "public.mail_refusals: admin select, insert, update(refused changed_at)",
+    // As of webhook_deliveries, below.
+    "public.mails: notify select(tenant_id at next_at)",
     "public.organizations: admin select, update(name version tokens_not_before step_up_max_age step_up_acr_values)",
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
@@ -56,7 +60,7 @@ const TABLES: [&str; 43] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 89] = [
+const FUNCTIONS: [&str; 98] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -80,6 +84,7 @@ const FUNCTIONS: [&str; 89] = [
     "history.erase_ended as owner: admin",
     "history.erase_entries as owner: admin",
     "history.erase_events as owner: admin",
+    "history.erase_mails as owner: admin",
     "history.erase_open as owner: admin",
     "history.erase_people as owner: admin",
     "history.erase_things as owner: admin",
@@ -103,6 +108,7 @@ const FUNCTIONS: [&str; 89] = [
     "history.step as owner: reaper",
     "public.after_restore: nobody",
     "public.began_at: admin",
+    "public.begin_mail as owner: notify",
     "public.change_license as owner: admin",
     "public.could_have_ended: admin",
     "public.count_grace as owner: reaper",
@@ -113,8 +119,10 @@ const FUNCTIONS: [&str; 89] = [
     "public.enqueue_deliveries as owner: notify",
     "public.find_license as owner: service",
     "public.finish_delivery as owner: notify",
+    "public.finish_mail as owner: notify",
     "public.good_keys as owner: admin",
     "public.grant_seat as owner: service",
+    "public.insert_mail: nobody",
     "public.keep_grace as owner: nobody",
     "public.kick_seat as owner: admin",
     "public.kick_session as owner: admin",
@@ -123,6 +131,7 @@ const FUNCTIONS: [&str; 89] = [
     "public.lock_license as owner: admin",
     "public.lock_pools: nobody",
     "public.machines_on_grace: admin",
+    "public.mail_id: nobody",
     "public.mark_published as owner: reaper",
     "public.pool_lock: nobody",
     "public.protect: nobody",
@@ -139,13 +148,17 @@ const FUNCTIONS: [&str; 89] = [
     "public.rotate_license_key as owner: admin",
     "public.seen_at: nobody",
     "public.set_license_status: nobody",
+    "public.skip_mails as owner: notify",
     "public.suspend_license as owner: admin",
     "public.take_deliveries as owner: notify",
+    "public.take_mails as owner: notify",
     "public.unix_ms: nobody",
     "public.uuid_v7: admin",
     "public.webhook_wants: nobody",
     "public.write_deliveries: nobody",
     "public.write_event as owner: admin",
+    "public.write_invitation_mail as owner: admin",
+    "public.write_mail: nobody",
 ];
 
 const OF_TABLES: &str = "
