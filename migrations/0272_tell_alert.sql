@@ -57,7 +57,7 @@ create function tell_alert(p_alert alerts, p_roles text[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
   host text; expires timestamptz; place text; sentence text; mail jsonb; person uuid;
-  verb constant text := case when p_alert.ended_at is null then 'raised' else 'ended' end;
+  event constant text := case when p_alert.ended_at is null then 'alert.raised' else 'alert.ended' end;
 begin
   if p_alert.webhook_id is not null then
     -- Of the address only this is told to others: its path is often a secret.
@@ -73,7 +73,7 @@ begin
     else format('The webhook at %s', host) end;
   sentence := alert_sentence(p_alert, place, expires);
   insert into outbox (tenant_id, kind, payload)
-  values (p_alert.tenant_id, 'alert.' || verb, jsonb_strip_nulls(jsonb_build_object(
+  values (p_alert.tenant_id, event, jsonb_strip_nulls(jsonb_build_object(
     'alert_id', p_alert.alert_id, 'rule_id', p_alert.rule_id, 'kind', p_alert.kind,
     'license_id', p_alert.license_id, 'license', p_alert.number, 'pool_id', p_alert.pool_id, 'pool', p_alert.pool,
     'webhook_id', p_alert.webhook_id, 'host', host, 'expires_at', expires, 'since', p_alert.since,
@@ -90,7 +90,7 @@ begin
     where u.tenant_id = p_alert.tenant_id and u.removed_at is null and u.role = any (p_roles)
     order by u.tenant_id, u.user_id
   loop
-    perform write_mail(p_alert.tenant_id, 'alert', person, 'alert ' || p_alert.alert_id || ' ' || verb, mail);
+    perform write_mail(p_alert.tenant_id, 'alert', person, event || ' ' || p_alert.alert_id, mail);
   end loop;
 end $$;
 revoke execute on function tell_alert from public;

@@ -3,8 +3,8 @@
 -- told up to then raises nothing.
 --
 -- A minute is bad if so much of the pool was held at its end, or if so many wants were refused within the rule's
--- minutes up to it. An alert is raised when every one of the rule's minutes was told and bad (of refused wants: one). It
--- is over when none was bad for as many minutes, or when nothing is told any more. What is told more than ten minutes
+-- minutes up to it. An alert is raised when every one of the rule's minutes was told and bad (of refused wants: one), and
+-- over when none was bad for as many minutes, or when nothing is told any more. What is told more than ten minutes
 -- late raises nothing, nor does a minute that has not come by this clock.
 create function judge_pool(p_rule alert_rules, p_pool uuid, p_is_open boolean, p_last_at timestamptz,
   out raised_since timestamptz, out value int, out end_reason text, out last_at timestamptz)

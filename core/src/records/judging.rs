@@ -51,9 +51,7 @@ impl Records {
             after.map_or((OffsetDateTime::UNIX_EPOCH, Uuid::nil()), |after| (after.look_at, after.rule.0));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self
-            .repeat(|pool| async move {
-                sqlx::query(DUE).bind(look_at).bind(rule).bind(limit).fetch_all(&pool).await
-            })
+            .repeat(|pool| async move { sqlx::query(DUE).bind(look_at).bind(rule).bind(limit).fetch_all(&pool).await })
             .await?;
         let due = |row: &sqlx::postgres::PgRow| {
             let (tenant, rule) = (TenantId(row.try_get("tenant_id")?), AlertRuleId(row.try_get("rule_id")?));

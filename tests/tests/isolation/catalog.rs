@@ -47,7 +47,7 @@ const PROMISES: &[(&str, &str)] = &[
              and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)",
     ),
     (
-        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing; notify sees which deliveries and mails wait",
+        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing; notify sees which deliveries and mails wait and which alert rules are looked at",
         "select p.tablename || ' ' || p.policyname from pg_policies p
          where not (p.cmd = 'ALL' and p.roles = '{public}' and p.qual is not distinct from p.with_check
            and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)
@@ -55,6 +55,7 @@ const PROMISES: &[(&str, &str)] = &[
          and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox' and p.with_check is not distinct from 'false')
          and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'webhook_deliveries' and p.qual = $q$(state = 'waiting'::text)$q$)
          and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'mails' and p.qual = $q$(next_at IS NOT NULL)$q$)
+         and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'alert_rules' and p.qual = $q$(look_at IS NOT NULL)$q$)
          union all
          select 'the reaper changes events' where not exists (select from pg_policies p where p.tablename = 'outbox' and p.permissive = 'RESTRICTIVE'
            and p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.with_check = 'false')",
@@ -104,11 +105,11 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "nobody inserts seats, pools, licenses, sessions or events but by the functions of the seat operations, only admin what people manage, nobody changes who owns a row or its identity",
         "select r || ' ' || t from unnest(array['service', 'reaper', 'notify']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
-           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys', 'webhooks']) t
+           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys', 'webhooks', 'alert_rules']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
          union all
          select r || ' ' || t || ' ' || p from unnest(array['service', 'reaper', 'notify', 'admin']) r, unnest(array['INSERT', 'UPDATE']) p,
-           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox', 'webhook_deliveries', 'mails']) t
+           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox', 'webhook_deliveries', 'mails', 'alerts']) t
          where has_any_column_privilege(r, t::regclass, p) and (r, t, p) <> ('reaper', 'outbox', 'UPDATE')
          union all
          select r || ' ' || c.relname || '.' || a.attname
@@ -239,6 +240,7 @@ const FLAWS: &[(usize, &str)] = &[
     (5, "drop policy reaper_changes_nothing on outbox"),
     (5, "create policy helpful on webhook_deliveries for select to notify using (true)"),
     (5, "create policy helpful on mails for select to notify using (true)"),
+    (5, "create policy helpful on alert_rules for select to notify using (true)"),
     (5, "create policy helpful on webhooks for select to notify using (deleted_at is null)"),
     (6, "create table directory.emails (email text primary key)"),
     (6, "create view everybody as select * from users"),
@@ -258,6 +260,7 @@ const FLAWS: &[(usize, &str)] = &[
     (10, "grant update (tenant_id) on sessions to admin"),
     (10, "grant update (state) on webhook_deliveries to notify"),
     (10, "grant insert (data) on mails to admin"),
+    (10, "grant update (ended_at) on alerts to admin"),
     (11, "grant update (payload) on outbox to reaper"),
     (11, "grant update (published_at) on outbox to service"),
     (12, "grant select (number) on directory.license_numbers to admin"),

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 46] = [
+const TABLES: [&str; 48] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours grace_after_heartbeats grace_beyond_seats holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
@@ -29,6 +29,8 @@ const TABLES: [&str; 46] = [
     "history.usage_hours_rest: nobody",
     "history.usage_minutes_rest: nobody",
     "public._sqlx_migrations: nobody",
+    "public.alert_rules: admin select, insert(tenant_id rule_id kind license_id percent minutes count days mail_roles description enabled created_by), update(percent minutes count days mail_roles description enabled version deleted_at look_at); notify select(tenant_id rule_id look_at)",
+    "public.alerts: admin select",
     "public.api_tokens: admin select, insert, update(granted_by last_used_at revoked_at)",
     "public.audit_heads: admin select",
     "public.audit_log: admin select",
@@ -60,7 +62,7 @@ const TABLES: [&str; 46] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 98] = [
+const FUNCTIONS: [&str; 112] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -107,6 +109,8 @@ const FUNCTIONS: [&str; 98] = [
     "history.staff_seal as owner: admin",
     "history.step as owner: reaper",
     "public.after_restore: nobody",
+    "public.alert_sentence: nobody",
+    "public.alert_title: nobody",
     "public.began_at: admin",
     "public.begin_mail as owner: notify",
     "public.change_license as owner: admin",
@@ -114,15 +118,21 @@ const FUNCTIONS: [&str; 98] = [
     "public.count_grace as owner: reaper",
     "public.create_license as owner: admin",
     "public.denial_id: nobody",
+    "public.end_alert: nobody",
+    "public.end_alerts as owner: admin",
     "public.end_seats as owner: reaper, service",
     "public.end_sessions_of_old_keys as owner: admin",
     "public.enqueue_deliveries as owner: notify",
     "public.find_license as owner: service",
     "public.finish_delivery as owner: notify",
     "public.finish_mail as owner: notify",
+    "public.forget_alerts: nobody",
     "public.good_keys as owner: admin",
     "public.grant_seat as owner: service",
+    "public.how_many: nobody",
     "public.insert_mail: nobody",
+    "public.judge_alert_rule as owner: notify",
+    "public.judge_pool: nobody",
     "public.keep_grace as owner: nobody",
     "public.kick_seat as owner: admin",
     "public.kick_session as owner: admin",
@@ -132,9 +142,11 @@ const FUNCTIONS: [&str; 98] = [
     "public.lock_pools: nobody",
     "public.machines_on_grace: admin",
     "public.mail_id: nobody",
+    "public.make_first_alert_rules: nobody",
     "public.mark_published as owner: reaper",
     "public.pool_lock: nobody",
     "public.protect: nobody",
+    "public.raise_alert: nobody",
     "public.read_event_of_delivery as owner: admin",
     "public.rebuild_pool as owner: admin, reaper, service",
     "public.record_usage as owner: reaper",
@@ -152,8 +164,12 @@ const FUNCTIONS: [&str; 98] = [
     "public.suspend_license as owner: admin",
     "public.take_deliveries as owner: notify",
     "public.take_mails as owner: notify",
+    "public.tell_alert: nobody",
     "public.unix_ms: nobody",
     "public.uuid_v7: admin",
+    "public.wake_alert_rules: nobody",
+    "public.wake_rules_of_license as owner: nobody",
+    "public.wake_rules_of_webhook as owner: nobody",
     "public.webhook_wants: nobody",
     "public.write_deliveries: nobody",
     "public.write_event as owner: admin",

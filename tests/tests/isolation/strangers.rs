@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 /// Tables the reaper reads past its tenant, by explicit policy: it looks at every tenant's seats and events.
 const REAPER_READS: [&str; 4] = ["pools", "seats", "outbox", "licenses"];
 /// The tables of which notify sees what waits past its tenant: who is due, and not what or to where.
-const NOTIFY_READS: [&str; 2] = ["webhook_deliveries", "mails"];
+const NOTIFY_READS: [&str; 3] = ["webhook_deliveries", "mails", "alert_rules"];
 
 /// Insufficient privilege, and "new row violates row-level security policy".
 const DENIED: &str = "42501";
@@ -56,6 +56,8 @@ async fn furnish(two: &Two) {
             "insert into webhooks (tenant_id, webhook_id, url, secret, created_by) values ($1, gen_random_uuid(), 'https://a.example/', 's', 'x')",
             "insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, next_at)
              values ($1, gen_random_uuid(), gen_random_uuid(), now(), 'usage', 'waiting', now())",
+            "insert into alerts (tenant_id, rule_id, kind, subject, since)
+             select $1, r.rule_id, r.kind, gen_random_uuid(), now() from alert_rules r where r.tenant_id = $1 limit 1",
             "insert into mails (tenant_id, mail_id, at, kind, user_id, key, data, state, next_at)
              values ($1, gen_random_uuid(), now(), 'alert', gen_random_uuid(), 'k', '{}', 'waiting', now())",
             "insert into mail_refusals (tenant_id, user_id, kind, refused)
