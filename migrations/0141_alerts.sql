@@ -29,16 +29,17 @@ create table alerts (
   state      text collate "C" not null
     generated always as (case when ended_at is null then 'open' else 'ended' end) stored,
   check ((ended_at is null) = (end_reason is null)),
-  foreign key (tenant_id, rule_id) references alert_rules,
-  primary key (tenant_id, alert_id)
+  foreign key (tenant_id, rule_id) references alert_rules
 );
-create unique index alerts_open on alerts (tenant_id, rule_id, subject) where ended_at is null;
--- The last one that ended (judge_pool).
-create index alerts_by_subject on alerts (rule_id, subject, tenant_id, alert_id);
 -- One index for each filter of the list, as of licenses.
 create index alerts_by_license on alerts (license_id, tenant_id, alert_id);
 create index alerts_by_kind on alerts (kind, tenant_id, alert_id);
 create index alerts_by_state on alerts (state, tenant_id, alert_id);
+-- Made after the indexes of the list, as of licenses.
+alter table alerts add primary key (tenant_id, alert_id);
+create unique index alerts_open on alerts (tenant_id, rule_id, subject) where ended_at is null;
+-- Of a rule those that ended lately (judge_alert_rule).
+create index alerts_told on alerts (tenant_id, rule_id, last_at) where last_at is not null;
 -- Those that were kept for long enough (forget_alerts).
 create index alerts_by_end on alerts (tenant_id, ended_at) where ended_at is not null;
 select protect('alerts');

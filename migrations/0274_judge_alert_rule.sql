@@ -19,6 +19,7 @@ create function judge_alert_rule(p_tenant uuid, p_rule uuid, out raised int, out
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   rule alert_rules; alert alerts; thing record; judged record; reason text; open_pools int := 0;
+  open_alerts jsonb; told jsonb;
   next_at timestamptz := now() + interval '1 day';
 begin
   if p_tenant is null or p_rule is null then
@@ -40,21 +41,23 @@ begin
       next_at := null;
     end if;
   elsif rule.kind in ('pool_use', 'wants_refused') then
+    -- Read once, and not for each pool.
+    select coalesce(jsonb_object_agg(a.subject, a.alert_id), '{}') into open_alerts from alerts a
+    where a.tenant_id = p_tenant and a.rule_id = p_rule and a.ended_at is null;
+    select jsonb_object_agg(a.subject, a.last_at order by a.last_at) into told from alerts a
+    where a.tenant_id = p_tenant and a.rule_id = p_rule and a.last_at > now() - interval '15 minutes';
     for thing in
       -- Of whom nothing was told lately there is nothing to judge, unless it has an alert.
-      select p.pool_id, p.license_id, o.alert_id from pools p
-      left join alerts o on o.tenant_id = p_tenant and o.rule_id = p_rule and o.subject = p.pool_id
-        and o.ended_at is null
+      select p.pool_id, p.license_id, (open_alerts->>p.pool_id::text)::uuid as alert_id,
+        (told->>p.pool_id::text)::timestamptz as last_at
+      from pools p
       where p.tenant_id = p_tenant and (rule.license_id is null or p.license_id = rule.license_id)
-        and (o.alert_id is not null or p.counted_minute >= extract(epoch from now())::bigint / 60 - 12)
+        and (open_alerts ? p.pool_id::text or p.counted_minute >= extract(epoch from now())::bigint / 60 - 12)
       order by p.tenant_id, p.pool_id
     loop
-      -- The open one, or the last that was.
-      select * into alert from alerts a
-      where a.tenant_id = p_tenant and a.rule_id = p_rule and a.subject = thing.pool_id
-      order by a.rule_id desc, a.subject desc, a.tenant_id desc, a.alert_id desc limit 1;
-      judged := judge_pool(rule, thing.pool_id, thing.alert_id is not null, alert.last_at);
+      judged := judge_pool(rule, thing.pool_id, thing.alert_id is not null, thing.last_at);
       if judged.end_reason is not null then
+        select * into alert from alerts a where a.tenant_id = p_tenant and a.alert_id = thing.alert_id;
         perform end_alert(alert, rule.mail_roles, judged.end_reason, judged.last_at);
         ended := ended + 1;
       elsif thing.alert_id is not null then
@@ -66,8 +69,8 @@ begin
         open_pools := open_pools + 1;
       end if;
     end loop;
-    -- Before the next tick, whenever in its minute that comes.
-    if open_pools > 0 then next_at := now() + interval '30 seconds'; end if;
+    -- Before the next tick, whenever in its minute that comes; of what is told after hours, an end may be told later.
+    if open_pools > 0 then next_at := now() + make_interval(secs => greatest(30, rule.minutes)); end if;
   elsif rule.kind = 'license_ends' then
     for thing in
       select l.license_id, l.status, l.expires_at, o.alert_id from licenses l

@@ -62,7 +62,7 @@ const TABLES: [&str; 48] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 112] = [
+const FUNCTIONS: [&str; 115] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -131,8 +131,11 @@ const FUNCTIONS: [&str; 112] = [
     "public.grant_seat as owner: service",
     "public.how_many: nobody",
     "public.insert_mail: nobody",
+    "public.is_used: nobody",
     "public.judge_alert_rule as owner: notify",
     "public.judge_pool: nobody",
+    "public.judge_use: nobody",
+    "public.judge_wants: nobody",
     "public.keep_grace as owner: nobody",
     "public.kick_seat as owner: admin",
     "public.kick_session as owner: admin",

@@ -17,7 +17,9 @@ impl Endpoint {
     }
 
     pub(crate) async fn run(&self, sql: &str) {
-        self.truth().await.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+        // As whoever changes something: for an organization.
+        let sql = format!("select set_config('app.tenant_id', '{}', false); {sql}", self.tenant());
+        self.truth().await.execute(AssertSqlSafe(sql)).await.unwrap();
     }
 
     /// A rule whose mails go to owners; `numbers` are its columns and their values.
