@@ -52,6 +52,7 @@ async fn fill(desk: &Desk) {
     sqlx::query(wanted).bind(desk.world.license.pool_id.0).execute(&mut desk.world.truth().await).await.unwrap();
     desk.deliver().await;
     desk.raise(desk.tenant()).await;
+    desk.raise(desk.tenant()).await;
     let features = json!({ "render": true, "=cell": "a\nb", "depth": -3 });
     let sold = json!({ "product": "coditect", "plan": "trial", "features": features });
     let sold = desk.post(&desk.at("/licenses"), &sold).by(&staff).send().await.ok(201);
