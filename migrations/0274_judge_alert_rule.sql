@@ -7,7 +7,7 @@ begin
     select o.alert_id from alerts o
     where o.tenant_id = p_tenant
       and o.ended_at < now() - (select r.keep from catalog.retention r where r.what = 'alerts')
-    order by o.ended_at limit 1000));
+    order by o.ended_at limit 1000 for update skip locked));
 end $$;
 revoke execute on function forget_alerts from public;
 
@@ -34,6 +34,9 @@ begin
   raised := 0;
   ended := 0;
   perform forget_alerts(p_tenant);
+  -- Read once, and not for each subject.
+  select coalesce(jsonb_object_agg(a.subject, a.alert_id), '{}') into open_alerts from alerts a
+  where a.tenant_id = p_tenant and a.rule_id = p_rule and a.ended_at is null;
 
   if not rule.enabled or rule.deleted_at is not null then
     -- It is looked at for what it raised, until none of that is left.
@@ -41,9 +44,6 @@ begin
       next_at := null;
     end if;
   elsif rule.kind in ('pool_use', 'wants_refused') then
-    -- Read once, and not for each pool.
-    select coalesce(jsonb_object_agg(a.subject, a.alert_id), '{}') into open_alerts from alerts a
-    where a.tenant_id = p_tenant and a.rule_id = p_rule and a.ended_at is null;
     select jsonb_object_agg(a.subject, a.last_at order by a.last_at) into told from alerts a
     where a.tenant_id = p_tenant and a.rule_id = p_rule and a.last_at > now() - interval '15 minutes';
     for thing in
@@ -73,11 +73,9 @@ begin
     if open_pools > 0 then next_at := now() + make_interval(secs => greatest(30, rule.minutes)); end if;
   elsif rule.kind = 'license_ends' then
     for thing in
-      select l.license_id, l.status, l.expires_at, o.alert_id from licenses l
-      left join alerts o on o.tenant_id = p_tenant and o.rule_id = p_rule and o.subject = l.license_id
-        and o.ended_at is null
+      select l.license_id, l.status, l.expires_at, (open_alerts->>l.license_id::text)::uuid as alert_id from licenses l
       where l.tenant_id = p_tenant and (rule.license_id is null or l.license_id = rule.license_id)
-        and (o.alert_id is not null or l.status = 'active' and l.expires_at > now())
+        and (open_alerts ? l.license_id::text or l.status = 'active' and l.expires_at > now())
       order by l.tenant_id, l.license_id
     loop
       reason := case when thing.status <> 'active' then 'license_not_active'
@@ -105,11 +103,11 @@ begin
     end loop;
   else
     for thing in
-      select w.webhook_id, w.paused_at, w.disabled_at, w.deleted_at, o.alert_id from webhooks w
-      left join alerts o on o.tenant_id = p_tenant and o.rule_id = p_rule and o.subject = w.webhook_id
-        and o.ended_at is null
-      where w.tenant_id = p_tenant
-        and (o.alert_id is not null or w.paused_at is not null and w.disabled_at is null and w.deleted_at is null)
+      select w.webhook_id, w.paused_at, w.disabled_at, w.deleted_at,
+        (open_alerts->>w.webhook_id::text)::uuid as alert_id
+      from webhooks w
+      where w.tenant_id = p_tenant and (open_alerts ? w.webhook_id::text
+        or w.paused_at is not null and w.disabled_at is null and w.deleted_at is null)
       order by w.tenant_id, w.webhook_id
     loop
       reason := case when thing.deleted_at is not null then 'webhook_deleted'

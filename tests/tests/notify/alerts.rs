@@ -290,3 +290,60 @@ async fn alerts_go_when_they_were_over_for_long_and_rules_are_judged_for_it_dail
     endpoint.tick().await;
     assert_eq!(endpoint.world.count("select count(*) from alert_rules where look_at is null").await, 1);
 }
+
+#[tokio::test]
+async fn whoever_wakes_judges_or_changes_rules_at_once_waits_in_no_circle_and_no_wake_is_lost() {
+    let endpoint = Endpoint::without_rules().await;
+    for _ in 0..10 {
+        endpoint.rule("pool_use", FULL).await;
+        endpoint.rule("license_ends", "days = 7").await;
+    }
+    let pools = "insert into pools (tenant_id, pool_id, license_id, name, seats_total)
+        select tenant_id, gen_random_uuid(), license_id, 'pool-' || n, 10 from licenses, generate_series(1, 4) n";
+    endpoint.run(pools).await;
+    let of_pools = "select array_agg(pool_id) from pools where name like 'pool-%'";
+    let pools: Vec<uuid::Uuid> = sqlx::query_scalar(of_pools).fetch_one(&mut endpoint.truth().await).await.unwrap();
+    let tell = async |pool: uuid::Uuid, minutes_back: std::ops::Range<i32>| {
+        let mut connection = endpoint.truth().await;
+        for back in minutes_back.rev() {
+            let told = "select record_usage(p.tenant_id, p.pool_id, jsonb_build_array(jsonb_build_object(
+                  'minute', extract(epoch from now())::bigint / 60 - $2, 'count', 1, 'held', 10, 'peak', 10,
+                  'total', 10, 'denied', 0, 'refused', 0, 'seen', true)))
+                from pools p where p.pool_id = $1";
+            sqlx::query(told).bind(pool).bind(back).execute(&mut connection).await.unwrap();
+        }
+    };
+    let extend = async {
+        for days in 1..40 {
+            endpoint.run(&format!("update licenses set expires_at = now() + interval '{days} days'")).await;
+        }
+    };
+    let edit = async {
+        let mut connection = endpoint.truth().await;
+        for _ in 0..20 {
+            let changed = "with locked as (
+                  select tenant_id, rule_id from alert_rules order by rule_id desc limit 5 for no key update)
+                select end_alerts(tenant_id, rule_id, 'rule_changed') from locked";
+            connection.execute(changed).await.unwrap();
+        }
+    };
+    let ticks = async {
+        for _ in 0..10 {
+            endpoint.tick().await;
+        }
+    };
+    let wakes = async { tokio::join!(tell(pools[0], 20..80), tell(pools[1], 20..80), tell(pools[2], 20..80)) };
+    tokio::join!(wakes, extend, edit, ticks, async {
+        for _ in 0..10 {
+            endpoint.tick().await;
+        }
+    });
+    // What comes last counts, whoever had looked before.
+    tokio::join!(tell(pools[0], 0..4), tell(pools[1], 0..4), tell(pools[3], 0..4), endpoint.tick());
+    endpoint.run("update licenses set expires_at = now() + interval '1 day'").await;
+    endpoint.tick().await;
+    let open = "select count(*) from alerts where ended_at is null and kind = 'pool_use'";
+    assert_eq!(endpoint.world.count(open).await, 30, "of ten rules and three pools");
+    let open = "select count(*) from alerts where ended_at is null and kind = 'license_ends'";
+    assert_eq!(endpoint.world.count(open).await, 10);
+}
