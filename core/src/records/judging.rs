@@ -38,7 +38,7 @@ const DUE: &str = "-- due_alert_rules
     union all
     (select tenant_id, rule_id, look_at from alert_rules
      where look_at > now() + interval '2 days' and (look_at, rule_id) > ($1, $2) order by look_at, rule_id limit $3)
-    limit $3";
+    order by look_at, rule_id limit $3";
 
 impl Records {
     /// Rules that are due, at most `limit`, behind the one that was answered last. As

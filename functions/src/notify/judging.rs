@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 /// Rules that are asked for at once.
 const OF_A_LOOK: usize = 200;
-/// So long rules are judged in one push; the rest is due at the next.
-const WORKING: Duration = Duration::from_secs(10);
+/// So long rules are judged in one push; the rest is due at the next. With the deliveries after it, a push still ends
+/// before one that was not acknowledged comes again.
+const WORKING: Duration = Duration::from_secs(5);
 
-/// Judges what is due, until nothing is or 10 s are over: each rule in a transaction of its own, so that one that cannot
+/// Judges what is due, until nothing is or 5 s are over: each rule in a transaction of its own, so that one that cannot
 /// be judged keeps no other waiting. It is logged, and stays due.
 ///
 /// # Errors
@@ -21,12 +22,12 @@ const WORKING: Duration = Duration::from_secs(10);
 pub(super) async fn judge_due(records: &Records) -> Result<()> {
     let until = Instant::now() + WORKING;
     let (mut total, mut last): (Judgement, Option<DueRule>) = Default::default();
-    loop {
+    'looks: loop {
         let due = records.due_alert_rules(last, OF_A_LOOK).await?;
         let were_all = due.len() < OF_A_LOOK;
         for rule in due {
             if Instant::now() >= until {
-                return Ok(tell(total));
+                break 'looks;
             }
             last = Some(rule);
             match records.judge_alert_rule(rule).await {
@@ -42,13 +43,12 @@ pub(super) async fn judge_due(records: &Records) -> Result<()> {
             }
         }
         if were_all {
-            return Ok(tell(total));
+            break;
         }
     }
-}
-
-fn tell(Judgement { raised, ended }: Judgement) {
+    let Judgement { raised, ended } = total;
     if raised + ended > 0 {
         tracing::info!(raised, ended, "alerts raised and ended");
     }
+    Ok(())
 }

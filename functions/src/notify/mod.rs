@@ -39,16 +39,12 @@ use license_core::{
 };
 use license_pubsub::push::{PushCheck, PushDelivery};
 use places::OrganizationPlaces;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Notify;
 
 /// Deliveries of one event that are tried at once.
 const AT_ONCE: i32 = 50;
-/// So long what is due is begun. The last try ends before a push that was not acknowledged comes again.
-const DUE_WITHIN: Duration = Duration::from_secs(40);
 
 /// What notify may touch.
 #[derive(Clone)]
@@ -101,10 +97,9 @@ async fn sent(service: &NotifyService, event: &Event) -> Result<Response, Error>
 
 async fn due(State(service): State<NotifyService>, request: Request) -> Result<Response, Response> {
     received(&service.push, request, |_| Ok(())).await?;
-    let until = Instant::now() + DUE_WITHIN;
     // What it raises is sent by the push of its event. If nobody can say which rules are due, what is to be sent is sent.
     let judged = judging::judge_due(service.deliverer.records()).await;
-    let tally = service.deliverer.deliver_due(until).await;
+    let tally = service.deliverer.deliver_due().await;
     judged.and(tally).map(told).map_err(|error| Problem::from(error).into_response())
 }
 

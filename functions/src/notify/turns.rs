@@ -6,7 +6,10 @@ use license_core::{
     domain::id::{TenantId, WebhookId},
     records::TakeFrom,
 };
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 use tokio::{task::JoinSet, time::Instant};
 
 /// Webhooks that are asked for at once.
@@ -15,14 +18,17 @@ const DUE: usize = 200;
 const AT_ONCE: usize = 16;
 /// Deliveries of one turn, which are tried at the same time.
 const OF_A_TURN: i32 = 8;
+/// So long turns begin. The last of them end before a push that was not acknowledged comes again.
+const WORKING: Duration = Duration::from_secs(40);
 
 impl Deliverer {
-    /// Tries what is due, until nothing is or this time has come. A webhook that has more than a turn's worth stands in line
+    /// Tries what is due, until nothing is or 40 s are over. A webhook that has more than a turn's worth stands in line
     /// again behind the others, so that a receiver which answers slowly or never delays them by one turn at most.
     ///
     /// # Errors
     /// [`Error::Records`]. What was begun is brought to its end before.
-    pub async fn deliver_due(&self, until: Instant) -> Result<DeliveryTally> {
+    pub async fn deliver_due(&self) -> Result<DeliveryTally> {
+        let until = Instant::now() + WORKING;
         let (mut total, mut hanging) = (DeliveryTally::default(), HashSet::new());
         loop {
             let due = self.records().due_webhooks(DUE).await?;
