@@ -6,7 +6,7 @@
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify
-//! `due_webhooks`, of whoever asks
+//! `due_webhooks` and `due_mailers`, of whoever asks
 //! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
 //! makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
@@ -15,7 +15,8 @@
 //! * `connect.rs`: connections, and what is worth trying again · `role.rs`, `login.rs`: as whom, and how they prove it ·
 //!   `connections.rs`: how many there are · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
-//!   waiting to be published · `deliveries.rs`: events on their way to webhooks · `history.rs`: ended sessions and published events by months
+//!   waiting to be published · `deliveries.rs`: events on their way to webhooks ·
+//!   `mails.rs`: mails on their way · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
 //!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
@@ -49,6 +50,7 @@ mod invitations;
 mod joining;
 mod licenses;
 mod login;
+mod mails;
 mod migrate;
 mod organizations;
 mod outbox;
@@ -91,6 +93,7 @@ pub use joining::VerifiedPerson;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
 pub use login::RecordsAddress;
+pub use mails::{BegunMail, InvitationMail, MailDetails, MailFate, TakenMail};
 pub use migrate::{
     GrantReport, RoleGrant, SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult, SchemaStatus, migrate,
 };
