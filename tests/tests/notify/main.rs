@@ -6,4 +6,6 @@ mod deliveries;
 mod endpoint;
 #[path = "../keys/mod.rs"]
 mod keys;
+mod mails;
 mod pushed;
+mod smtp;
