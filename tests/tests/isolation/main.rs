@@ -10,6 +10,7 @@ mod statements;
 mod strangers;
 mod takeover;
 mod told_deliveries;
+mod told_mails;
 mod told_wants;
 
 use license_core::records::{DatabaseRole, Records};
