@@ -3,10 +3,11 @@
 -- gets nothing. `skipped`: it is over instead, because of
 --   no_recipient  the person does not belong to the organization any more, or the invitation is over
 --   refused       the person does not want mail of this kind
---   too_many      the recipient was sent 20 within 24 hours; nobody reads more, and somebody who has things happen often
+--   too_many      the recipient was sent 20 within 24 hours; nobody reads more, and somebody who has things happen
+--   often
 --                 must not fill another one's mailbox
--- No row: the mail is not at this try any more, because it was held for too long and taken again. Whoever took it may ask
--- twice, where the first answer was lost.
+-- No row: the mail is not at this try any more, because it was held for too long and taken again. Whoever took it may
+-- ask twice, where the first answer was lost.
 create function begin_mail(p_tenant uuid, p_mail uuid, p_at timestamptz, p_tries int, p_hold_seconds int)
 returns table (skipped text, kind text, user_id uuid, invitation_id uuid, email text, name text, organization text,
   data jsonb, sealed text)

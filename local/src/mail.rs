@@ -1,6 +1,6 @@
 //! The mails of one machine: kept as files in the data directory, and pages to read them on the issuer's address, where
-//! only this machine itself is let in (`guard.rs`). Mails may have secrets of invitations in them, so the pages are there
-//! only beside the demo identity provider, which vouches for whoever asks anyway.
+//! only this machine itself is let in (`guard.rs`). Mails may have secrets of invitations in them, so the pages are
+//! there only beside the demo identity provider, which vouches for whoever asks anyway.
 
 use crate::data::DataDirectory;
 use axum::{

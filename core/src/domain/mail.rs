@@ -1,5 +1,5 @@
-//! Mails: their kinds, when one is tried again, how an invitation's secret waits in its row, and the token of the link by
-//! which a person is sent no more of a kind.
+//! Mails: their kinds, when one is tried again, how an invitation's secret waits in its row, and the token of the link
+//! by which a person is sent no more of a kind.
 
 use super::{
     id::{InvalidText, TenantId, UserId},
@@ -42,8 +42,9 @@ impl FromStr for MailKind {
     }
 }
 
-/// How long after the first, second, … try the next one is due, in minutes: 23 hours and 51 minutes together. Greylisting
-/// wants a second try after some minutes; a mail server that is away for a night is no reason to lose a mail.
+/// How long after the first, second, … try the next one is due, in minutes: 23 hours and 51 minutes together.
+/// Greylisting wants a second try after some minutes; a mail server that is away for a night is no reason to lose a
+/// mail.
 const DELAYS_MIN: [u32; 9] = [1, 5, 15, 30, 60, 2 * 60, 4 * 60, 8 * 60, 8 * 60];
 
 /// How long after the last of so many tries the next one is due; `None`: that was the last one.

@@ -1,4 +1,5 @@
-//! What a mail says: a template of text, whose first line is the subject, and one of HTML, filled in with what is known.
+//! What a mail says: a template of text, whose first line is the subject, and one of HTML, filled in with what is
+//! known.
 
 use crate::domain::mail::MailKind;
 use minijinja::{Environment, UndefinedBehavior};
@@ -46,8 +47,8 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::n
     Ok(environment)
 });
 
-/// Fills in the templates of a kind. Every text in `values` is made one line first, so that nobody's name begins another
-/// paragraph, and links other than to the web are left out.
+/// Fills in the templates of a kind. Every text in `values` is made one line first, so that nobody's name begins
+/// another paragraph, and links other than to the web are left out.
 ///
 /// # Errors
 /// If a template lacks a value.

@@ -65,8 +65,8 @@ pub struct PreparedMail {
 }
 
 impl PreparedMail {
-    /// Makes the message. Its Message-ID is the same in every try, so that who gets it twice all the same, from a server
-    /// that repeats, is shown it once.
+    /// Makes the message. Its Message-ID is the same in every try, so that who gets it twice all the same, from a
+    /// server that repeats, is shown it once.
     ///
     /// # Errors
     /// One word for why this can be sent to nobody: `address_invalid` or `not_composed`.

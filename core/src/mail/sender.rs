@@ -38,8 +38,10 @@ pub enum MailEnd {
 pub struct MailReport {
     /// What became of it.
     pub end: MailEnd,
-    /// One word for how: `sent`; `refused` (a 5xx for the recipient or the message), `address_unsupported`; `no_answer`;
-    /// `unreachable`, `not_authenticated`, `sender_refused`, `deferred` (a 4xx), `disconnected`, `timed_out`, `not_kept`.
+    /// One word for how: `sent`; `refused` (a 5xx for the recipient or the message), `address_unsupported`;
+    /// `no_answer`;
+    /// `unreachable`, `not_authenticated`, `sender_refused`, `deferred` (a 4xx), `disconnected`, `timed_out`,
+    /// `not_kept`.
     pub outcome: &'static str,
 }
 

@@ -110,8 +110,8 @@ const DUE_MAILERS: &str = "-- due_mailers
     order by o.tenant_id";
 
 impl Records {
-    /// For how long a mail that was taken, or begun, belongs to whoever did. It is longer than a turn and what is written
-    /// of it may take. After a crash before it was begun it is due again then; after one later it is unknown.
+    /// For how long a mail that was taken, or begun, belongs to whoever did. It is longer than a turn and what is
+    /// written of it may take. After a crash before it was begun it is due again then; after one later it is unknown.
     pub const MAIL_HOLD: Duration = Duration::from_secs(120);
 
     /// Organizations with a mail whose time came `ago`, at most `limit`, and each of them as likely as any other where
@@ -145,8 +145,8 @@ impl Records {
         Ok(due)
     }
 
-    /// Takes up to `limit` mails (1 to 50) of an organization whose time has come and that nobody else takes, and counts
-    /// a try of each. As [`super::DatabaseRole::Notify`].
+    /// Takes up to `limit` mails (1 to 50) of an organization whose time has come and that nobody else takes, and
+    /// counts a try of each. As [`super::DatabaseRole::Notify`].
     ///
     /// # Errors
     /// [`crate::Error::Records`]. Some may have been taken then; they are due again after [`Records::MAIL_HOLD`].

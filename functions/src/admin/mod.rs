@@ -4,8 +4,8 @@
 //! credential is good, and how often they may ask · `credential.rs`: whose a credential is · `callers.rs`: who asks, as
 //! handlers take it · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals ·
 //! `filters.rs`: the parameters of lists · `lists.rs`: a list as JSON or as CSV · `csv_lists`: the rows of many pages
-//! as CSV · `pages.rs`: the document and its page · `mail.rs`: the link in mails · one file for each kind of thing that is managed, and for licenses a
-//! folder.
+//! as CSV · `pages.rs`: the document and its page · `mail.rs`: the link in mails · one file for each kind of thing that
+//! is managed, and for licenses a folder.
 
 pub mod access;
 mod access_policy;

@@ -112,8 +112,8 @@ impl PushWork {
 }
 
 impl Mailer {
-    /// Sends mails of these records. `sender`: `None` where there is no mail server; `keys`: what secrets of invitations
-    /// are sealed with.
+    /// Sends mails of these records. `sender`: `None` where there is no mail server; `keys`: what secrets of
+    /// invitations are sealed with.
     pub fn new(records: Records, sender: Option<MailSender>, keys: KeyRing, links: MailLinks, clock: Clock) -> Self {
         Self(Arc::new(MailerInner { records, sender, keys, links, clock, told: AtomicBool::new(false) }))
     }

@@ -1,5 +1,5 @@
-//! What an attacker who took the role of the sender over sees and can tell of mails; and the functions about mails, called
-//! with the name of one tenant and the ids of another.
+//! What an attacker who took the role of the sender over sees and can tell of mails; and the functions about mails,
+//! called with the name of one tenant and the ids of another.
 
 use super::{
     Two,

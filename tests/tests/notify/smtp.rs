@@ -1,5 +1,5 @@
-//! A real mail server beside the test (aiosmtpd, from PyPI, pinned by hash), which does with each mail what the name of its
-//! recipient says.
+//! A real mail server beside the test (aiosmtpd, from PyPI, pinned by hash), which does with each mail what the name of
+//! its recipient says.
 
 use serde_json::Value;
 use std::{
@@ -94,8 +94,8 @@ fn certify(dir: &Path) {
     of(&[&sign[..], &["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]].concat());
 }
 
-/// Where the library is: installed once, and moved into place as a whole, so that of two runs at once each finds a whole
-/// one.
+/// Where the library is: installed once, and moved into place as a whole, so that of two runs at once each finds a
+/// whole one.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
