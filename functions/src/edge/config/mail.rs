@@ -1,7 +1,39 @@
 //! Mail: where it goes, whom it is from, and where the links in it lead.
 
-use super::env::{ConfigResult, Environment, without_slash, wrong};
+use super::{
+    env::{ConfigResult, Environment, without_slash, wrong},
+    variable::{DefaultValue::Unset, Variable, VariableReaders::Only},
+};
 use license_core::mail::{MailFrom, MailServer};
+
+/// The variables of mail, in the order of the table, of which they are a part.
+pub(super) const VARIABLES: [Variable; 4] = [
+    Variable {
+        name: "MAIL_URL",
+        readers: Only(&["notify"]),
+        default: Unset,
+        meaning: "smtps://user:password@host, smtp://user:password@host?tls=required, or file:///directory; \
+            unset, no mail is sent",
+    },
+    Variable {
+        name: "MAIL_FROM",
+        readers: Only(&["notify"]),
+        default: Unset,
+        meaning: "whom mails are from, such as Licenses <license@example.com>; wanted with MAIL_URL",
+    },
+    Variable {
+        name: "MAIL_CA",
+        readers: Only(&["notify"]),
+        default: Unset,
+        meaning: "PEM; whom the mail server must have its certificate from; unset, the system's authorities",
+    },
+    Variable {
+        name: "CONSOLE_URL",
+        readers: Only(&["notify"]),
+        default: Unset,
+        meaning: "the console: a mail's invitation is accepted at /join there; unset, the mail shows its secret",
+    },
+];
 
 /// What mail is sent with.
 #[derive(Clone, Debug)]

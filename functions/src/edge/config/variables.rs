@@ -386,31 +386,10 @@ pub const VARIABLES: &[Variable] = &[
         default: Unset,
         meaning: "an HTTP proxy for requests to webhooks, which then decides which addresses they reach",
     },
-    Variable {
-        name: "MAIL_URL",
-        readers: Only(&["notify"]),
-        default: Unset,
-        meaning: "smtps://user:password@host, smtp://user:password@host?tls=required, or file:///directory; \
-            unset, no mail is sent",
-    },
-    Variable {
-        name: "MAIL_FROM",
-        readers: Only(&["notify"]),
-        default: Unset,
-        meaning: "whom mails are from, such as Licenses <license@example.com>; wanted with MAIL_URL",
-    },
-    Variable {
-        name: "MAIL_CA",
-        readers: Only(&["notify"]),
-        default: Unset,
-        meaning: "PEM; whom the mail server must have its certificate from; unset, the system's authorities",
-    },
-    Variable {
-        name: "CONSOLE_URL",
-        readers: Only(&["notify"]),
-        default: Unset,
-        meaning: "the console: a mail's invitation is accepted at /join there; unset, the mail shows its secret",
-    },
+    super::mail::VARIABLES[0],
+    super::mail::VARIABLES[1],
+    super::mail::VARIABLES[2],
+    super::mail::VARIABLES[3],
     Variable {
         name: "REAPER_PERIOD_SECONDS",
         readers: LocalMachine,
