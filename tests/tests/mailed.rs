@@ -46,10 +46,8 @@ async fn a_mail_is_read_at_the_address_that_is_printed_and_its_link_works() {
     let unsubscribe = mail.split("no more mail of this kind: ").nth(1).unwrap().split_whitespace().next().unwrap();
     assert!(unsubscribe.starts_with(&local.endpoint("front")), "{unsubscribe}");
     assert!(client.post(unsubscribe).send().await.unwrap().text().await.unwrap().contains("Done"));
-    let refused: i64 = sqlx::query_scalar("select count(*) from mail_refusals where refused")
-        .fetch_one(&mut truth)
-        .await
-        .unwrap();
+    let refused: i64 =
+        sqlx::query_scalar("select count(*) from mail_refusals where refused").fetch_one(&mut truth).await.unwrap();
     assert_eq!(refused, 1);
     // Nobody but this machine reads them.
     let elsewhere = client.get(&page).header("host", "mail.example.com").send().await.unwrap();

@@ -36,16 +36,18 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("invitation.html", include_str!("templates/invitation.html")),
 ];
 
-static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::new(|| {
+static ENVIRONMENT: LazyLock<Option<Environment<'static>>> = LazyLock::new(|| environment().ok());
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     for (name, text) in TEMPLATES {
-        environment.add_template(name, text).map_err(|error| error.to_string())?;
+        environment.add_template(name, text)?;
     }
     Ok(environment)
-});
+}
 
 /// Fills in the templates of a kind. Every text in `values` is made one line first, so that nobody's name begins
 /// another paragraph, and links other than to the web are left out.
@@ -53,8 +55,15 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::n
 /// # Errors
 /// If a template lacks a value.
 pub fn render(kind: MailKind, values: &Value) -> Result<MailContent, TemplateError> {
-    let broken = |error: &String| minijinja::Error::new(minijinja::ErrorKind::SyntaxError, error.clone());
-    let environment = ENVIRONMENT.as_ref().map_err(broken)?;
+    let broken;
+    let environment = match &*ENVIRONMENT {
+        Some(environment) => environment,
+        // Once more, for the error.
+        None => {
+            broken = environment()?;
+            &broken
+        }
+    };
     let values = minijinja::Value::from_serialize(plain(values));
     let filled = |ending: &str| environment.get_template(&format!("{}.{ending}", kind.as_str()))?.render(&values);
     let text = filled("txt")?;

@@ -154,7 +154,7 @@ impl Records {
         let hold = Self::MAIL_HOLD.as_secs() as i32;
         let rows = self
             .repeat(|pool| async move {
-                let taken = sqlx::query("-- take_mails\n select mail_id, at, tries from take_mails($1, $2, $3)");
+                let taken = sqlx::query("select mail_id, at, tries from take_mails($1, $2, $3)");
                 taken.bind(tenant.0).bind(limit).bind(hold).fetch_all(&pool).await
             })
             .await?;

@@ -2,7 +2,8 @@
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
 //! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
-//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, and `erase_step` for an
+//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, `take_mails`,
+//! `begin_mail`, `finish_mail`, `skip_mails`, and `erase_step` for an
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify

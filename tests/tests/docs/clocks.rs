@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// A clock by its first words, a thing that it decides as the page puts it, and where: files, and what stands in each.
 type Decision = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const DECISIONS: [Decision; 23] = [
+const DECISIONS: [Decision; 24] = [
     (
         "the system clock",
         "times in tokens and certificates (`iat`, `exp`)",
@@ -140,6 +140,17 @@ const DECISIONS: [Decision; 23] = [
             ("migrations/0319_erase_deliveries.sql", "now() - interval '90 days'"),
             ("core/src/records/deliveries.rs", "first.next_at <= now()"),
             ("core/src/records/webhooks.rs", "previous_until > now()"),
+        ],
+    ),
+    (
+        "PostgreSQL `now()`",
+        "when a mail is tried again, is unknown or too late, and how many a recipient was sent within a day",
+        &[
+            ("migrations/0265_write_mail.sql", "now() - interval '24 hours'"),
+            ("migrations/0266_take_mails.sql", "now() - interval '3 days'"),
+            ("migrations/0267_begin_mail.sql", "now() - interval '24 hours'"),
+            ("migrations/0268_finish_mail.sql", "now() + make_interval"),
+            ("core/src/records/mails.rs", "first.next_at <= now()"),
         ],
     ),
 ];
