@@ -1,7 +1,7 @@
 -- Mails: one to one recipient. Written by whatever has something to tell, in its own transaction (write_mail,
--- write_invitation_mail); taken by notify (take_mails), begun before anything is handed over (begin_mail), and over when
--- they were sent, failed for good, were for nobody (skipped), or were handed over and nobody knows whether the server
--- took them (unknown): those are never sent again. No address stands here: it is read when a mail begins. Only
+-- write_invitation_mail); taken by notify (take_mails), begun before anything is handed over (begin_mail), and over
+-- when they were sent, failed for good, were for nobody (skipped), or were handed over and nobody knows whether the
+-- server took them (unknown): those are never sent again. No address stands here: it is read when a mail begins. Only
 -- functions write it.
 create table mails (
   tenant_id     uuid not null,

@@ -46,10 +46,10 @@ begin
 end $$;
 revoke execute on function write_mail from public;
 
--- Writes the mail that invites somebody, with the invitation's secret as the service sealed it. 'written'; 'too_many': of
--- this organization 100 were written within 24 hours, so that nobody has strangers written to at will; 'not_open': there
--- is no such invitation that is open. Once for each invitation: 'written' too where it was before. To which address it
--- goes, and what else it says, is read from the invitation when it is sent.
+-- Writes the mail that invites somebody, with the invitation's secret as the service sealed it. 'written'; 'too_many':
+-- of this organization 100 were written within 24 hours, so that nobody has strangers written to at will; 'not_open':
+-- there is no such invitation that is open. Once for each invitation: 'written' too where it was before. To which
+-- address it goes, and what else it says, is read from the invitation when it is sent.
 create function write_invitation_mail(p_tenant uuid, p_invitation uuid, p_sealed text) returns text
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare recent int; most constant int := 100;

@@ -1,8 +1,8 @@
 -- Takes mails of one organization that are due, those that are due for longest first: nobody else takes them for
--- p_hold_seconds, after which they are due again unless begin_mail or finish_mail was told of this try. Nothing was sent
--- by then. What another one is taking just now is passed over. Two are ended here and not answered, up to 1,000 at once:
--- one that was begun and never finished, whose sender must have died, becomes unknown, because it may have been handed
--- over; and one that was written more than three days ago is skipped, because what it tells is over.
+-- p_hold_seconds, after which they are due again unless begin_mail or finish_mail was told of this try. Nothing was
+-- sent by then. What another one is taking just now is passed over. Two are ended here and not answered, up to 1,000 at
+-- once: one that was begun and never finished, whose sender must have died, becomes unknown, because it may have been
+-- handed over; and one that was written more than three days ago is skipped, because what it tells is over.
 create function take_mails(p_tenant uuid, p_limit int, p_hold_seconds int)
 returns table (mail_id uuid, at timestamptz, tries int, kind text)
 language plpgsql security definer set search_path = public, pg_temp

@@ -3,9 +3,11 @@
 -- gets nothing. `skipped`: it is over instead, because of
 --   no_recipient  the person does not belong to the organization any more, or the invitation is over
 --   refused       the person does not want mail of this kind
---   too_many      the recipient was sent 20 within 24 hours; nobody reads more, and somebody who has things happen often
+--   too_many      the recipient was sent 20 within 24 hours; nobody reads more, and somebody who has things happen
+--   often
 --                 must not fill another one's mailbox
--- No row: the mail is not at this try any more, because it was held for too long and taken again.
+-- No row: the mail is not at this try any more, because it was held for too long and taken again. Whoever took it may
+-- ask twice, where the first answer was lost.
 create function begin_mail(p_tenant uuid, p_mail uuid, p_at timestamptz, p_tries int, p_hold_seconds int)
 returns table (skipped text, kind text, user_id uuid, invitation_id uuid, email text, name text, organization text,
   data jsonb, sealed text)
@@ -19,7 +21,8 @@ begin
   end if;
   perform set_config('app.tenant_id', p_tenant::text, true);
   select * into mail from mails m
-  where m.tenant_id = p_tenant and m.mail_id = p_mail and m.at = p_at and m.tries = p_tries and m.state = 'waiting'
+  where m.tenant_id = p_tenant and m.mail_id = p_mail and m.at = p_at and m.tries = p_tries
+    and m.state in ('waiting', 'sending')
   for update;
   if not found then return; end if;
   data := mail.data;
@@ -47,19 +50,20 @@ begin
     if mail.user_id is not null then
       select count(*) into sent from mails m
       where m.tenant_id = p_tenant and m.user_id = mail.user_id and m.begun_at > now() - interval '24 hours'
-        and m.at between now() - interval '5 days' and now() + interval '1 day';
+        and m.mail_id <> p_mail and m.at between now() - interval '5 days' and now() + interval '1 day';
     else
       -- An address may be invited again and again; write_invitation_mail keeps these few.
       select count(*) into sent from mails m join invitations i
         on i.tenant_id = m.tenant_id and i.invitation_id = m.invitation_id
       where m.tenant_id = p_tenant and m.user_id is null and m.begun_at > now() - interval '24 hours'
-        and m.at between now() - interval '5 days' and now() + interval '1 day' and i.address = recipient;
+        and m.mail_id <> p_mail and m.at between now() - interval '5 days' and now() + interval '1 day'
+        and i.address = recipient;
     end if;
     if sent >= most then skipped := 'too_many'; end if;
   end if;
   if skipped is not null then
     update mails m set state = 'skipped', outcome = begin_mail.skipped, next_at = null, finished_at = now(),
-      data = '{}', sealed = null
+      begun_at = null, data = '{}', sealed = null
     where m.tenant_id = p_tenant and m.mail_id = p_mail and m.at = p_at;
     email := null; name := null; data := null;
     return next;

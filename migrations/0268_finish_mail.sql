@@ -1,7 +1,7 @@
 -- Writes down what came of a try, and answers the new state. p_state: 'sent'; 'failed' (for good); 'unknown' (it was
 -- handed over, and no answer came); 'waiting' (it surely was not sent: again in p_next_seconds). Null: the mail is not
--- at this try any more, and nothing was written. Of one that take_mails gave up as unknown, whoever had it may still say
--- that it was sent or failed.
+-- at this try any more, and nothing was written. Of one that take_mails gave up as unknown, whoever had it may still
+-- say that it was sent or failed.
 create function finish_mail(p_tenant uuid, p_mail uuid, p_at timestamptz, p_tries int, p_state text, p_outcome text,
   p_next_seconds int) returns text
 language plpgsql security definer set search_path = public, pg_temp as $$

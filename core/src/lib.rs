@@ -10,6 +10,7 @@
 //! * [`seat_store`] (Redis: which holders are alive), [`records`] (PostgreSQL: what is true), [`signer`] (the keys that
 //!   sign) and, without an access token, [`identity`] (who a person is). None of them uses another one of them.
 //! * [`webhooks`]: one request to the endpoint of a customer. It uses the domain alone.
+//! * [`mail`]: one mail, from its template to what a mail server said of it. It uses the domain alone.
 //! * [`protocol`]: acquire, validate, heartbeat, release, the sweep, and the repair of copies. It alone uses the seat
 //!   store, the records and the signer together.
 //! * [`management`]: what people may do to organizations, people, licenses and sessions.
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod domain;
 pub mod error;
 pub mod identity;
+pub mod mail;
 pub mod management;
 pub mod protocol;
 pub mod records;

@@ -56,6 +56,8 @@ pub enum ChangeRefusal {
     AddressBelongs,
     /// One person may have a thousand open invitations.
     TooManyInvitations,
+    /// An organization may have a hundred invitations a day sent by mail.
+    TooManyInvitationMails,
     /// Somebody has joined with this invitation already, so it cannot be revoked.
     InvitationAccepted,
     /// The invitation is for another address than the caller's.

@@ -77,6 +77,10 @@ fn problem(refusal: ChangeRefusal) -> Problem {
             "A thousand invitations that you sent are open. Revoke some of them, or wait until they are accepted or \
                  have expired.",
         ),
+        Refusal::TooManyInvitationMails => conflict(
+            "A hundred invitations of this organization were sent by mail within 24 hours. Invite without send_mail \
+                 and hand the secret to the person yourself, or wait.",
+        ),
         Refusal::InvitationAccepted => {
             conflict("Somebody has joined with this invitation already. Remove the person instead.")
         }

@@ -51,6 +51,7 @@ impl Listeners {
             functions: functions.collect::<io::Result<_>>()?,
             issuer: url(&self.issuer)?,
             people,
+            mail: false,
         })
     }
 }
@@ -91,9 +92,16 @@ pub(crate) struct Endpoints {
     pub(crate) issuer: String,
     /// Whether the demo issuer makes tokens for people.
     people: bool,
+    /// Whether mails are read at the issuer's address.
+    mail: bool,
 }
 
 impl Endpoints {
+    /// The same, where mails are kept in files if `kept`: beside the demo issuer, there are pages to read them.
+    pub(crate) fn with_mail(self, kept: bool) -> Self {
+        Self { mail: kept && self.people, ..self }
+    }
+
     /// What `.local/endpoints.json` says.
     pub(crate) fn json(&self, license_key: &str) -> Value {
         let mut all: Map<String, Value> =
@@ -113,9 +121,10 @@ impl Endpoints {
         let secret = quoted(&staff.display().to_string());
         self.people.then(|| {
             let person = r#"{"email":"staff@example.com","staff":true}"#;
+            let mail = if self.mail { format!("\n  mail           {url}/mail") } else { String::new() };
             format!(
                 r#"issuer         {url}  POST /token {{"email","name","provider"}}
-  staff          curl -s {url}/token -H "Authorization: Bearer $(cat {secret})" --json '{person}'"#
+  staff          curl -s {url}/token -H "Authorization: Bearer $(cat {secret})" --json '{person}'{mail}"#
             )
         })
     }

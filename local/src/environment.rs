@@ -1,13 +1,19 @@
 //! The variables that every service reads on this machine: those of `.env.sample`, with the values of this machine.
 
 use crate::{
-    bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate,
+    bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, mail, options::CommandLine, rotate,
     supervise::MachineStores,
 };
 use http::Uri;
 use license_core::{domain::webhook::EndpointRules, records::DatabaseRole};
 use license_functions::edge::config::{ConfigError, Environment};
-use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use url::Url;
 
 /// The audience of the bus's push tokens. It is a name and no address, so that it is the same whatever the reaper's port
 /// is.
@@ -15,7 +21,7 @@ pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// The variables that are taken over from the environment if they are set. All others are not, because the address of
 /// another database, for example, may be set there for other programs.
-const HONOURED: [&str; 29] = [
+const HONOURED: [&str; 33] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -45,6 +51,10 @@ const HONOURED: [&str; 29] = [
     "STAFF_STEP_UP_ACR_VALUES",
     "API_TOKEN_DAYS",
     "WEBHOOK_PROXY",
+    "MAIL_URL",
+    "MAIL_FROM",
+    "MAIL_CA",
+    "CONSOLE_URL",
 ];
 const IDENTITY: [&str; 8] = [
     "IDENTITY_ISSUER",
@@ -136,7 +146,26 @@ pub(crate) fn variables(
     if !values.contains_key("TOKEN_ISSUER") && !values.contains_key("PUBLIC_URL") {
         values.insert("TOKEN_ISSUER".into(), endpoints.front.clone());
     }
+    if sends_to_files(process) {
+        values.insert("MAIL_URL".into(), file_url(&mail::directory(data)?)?);
+        values.entry("MAIL_FROM".into()).or_insert_with(|| mail::FROM.into());
+    }
+    if demo {
+        // The links in mails lead to where this machine itself reaches the API.
+        values.entry("PUBLIC_URL".into()).or_insert_with(|| endpoints.front.clone());
+    }
     Ok(values)
+}
+
+/// Whether mails are kept in the data directory, because no mail server is named.
+pub(crate) fn sends_to_files(process: &Environment) -> bool {
+    process.get("MAIL_URL").is_none()
+}
+
+fn file_url(path: &Path) -> io::Result<String> {
+    let url =
+        Url::from_file_path(path).map_err(|()| io::Error::other("the directory of mails has no absolute path"))?;
+    Ok(url.into())
 }
 
 fn named<const N: usize>(values: [(&str, String); N]) -> BTreeMap<String, String> {

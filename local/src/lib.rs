@@ -14,6 +14,7 @@
 
 pub mod bus;
 pub mod issuer;
+mod mail;
 pub mod stores;
 pub mod supervise;
 

@@ -8,6 +8,7 @@ use crate::{
     environment,
     guard::guarded,
     issuer::DemoIssuer,
+    mail,
     options::{self, AskedCommand, CommandLine},
     rotate, scheduler, serve,
     stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings},
@@ -148,7 +149,7 @@ impl Machine {
         let slots = ConnectionSlots::of_process(config::proxies(process)?);
         let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
-        let endpoints = listeners.endpoints(demo)?;
+        let endpoints = listeners.endpoints(demo)?.with_mail(environment::sends_to_files(process));
         if options.private() {
             layers.reached_at(&endpoints.front);
         }
@@ -163,6 +164,11 @@ impl Machine {
         let functions = serve::functions(&env, &Clock::system(), &bus, environment::endpoint_rules(demo)).await?;
         let staff = if demo { Some(data.staff_secret()?) } else { None };
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
+        let issuer = if demo && environment::sends_to_files(process) {
+            issuer.merge(mail::router(mail::directory(&data)?))
+        } else {
+            issuer
+        };
         // The last of the files: a program that waits for it finds the others too.
         endpoints.write(&data, &license_key, &variables)?;
         // Only this machine reaches it; a client that never ends its body is not waited for here either.

@@ -15,6 +15,7 @@ pub mod id;
 pub mod key;
 pub mod lease;
 pub mod license;
+pub mod mail;
 pub mod name;
 pub mod network;
 pub mod opaque;

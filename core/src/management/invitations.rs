@@ -2,13 +2,15 @@
 
 use super::Management;
 use crate::{
+    Error,
     domain::{
         access::PersonRole,
         email::Email,
+        mail::seal_invitation,
         opaque::{OpaqueSecret, SecretKind},
-        secret::ShownSecret,
+        secret::{KeyRing, ShownSecret},
     },
-    records::{AuditedChange, Caller, InvitationRow, InvitationState},
+    records::{AuditedChange, Caller, InvitationMail, InvitationRow, InvitationState},
     refusal::{ChangeRefusal, ChangeResult},
 };
 use serde::{Deserialize, Serialize};
@@ -26,15 +28,25 @@ pub struct IssuedInvitation {
     pub invitation: InvitationRow,
     /// `cdi_…`, for this one answer.
     pub secret: ShownSecret,
+    /// Whether it is sent to the address by mail too.
+    #[serde(default)]
+    pub mailed: bool,
 }
 
 impl Management {
     /// Invites somebody by e-mail. An earlier invitation to the same address that is still open is revoked, so that of
-    /// several letters only the last one is valid.
+    /// several letters only the last one is valid. `mail`: the keys under which the secret is sealed for a mail to the
+    /// address; `None`: no mail is sent.
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
-    pub async fn invite(&self, caller: &Caller, email: &Email, role: PersonRole) -> ChangeResult<IssuedInvitation> {
+    pub async fn invite(
+        &self,
+        caller: &Caller,
+        email: &Email,
+        role: PersonRole,
+        mail: Option<&KeyRing>,
+    ) -> ChangeResult<IssuedInvitation> {
         if !caller.principal.may_grant(role) {
             return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
         }
@@ -65,7 +77,11 @@ impl Management {
                 change.audit("person.invited", &secret.id.to_string(), json!(null), after);
                 let payload = json!({ "invitation_id": secret.id, "email": email, "role": role });
                 change.write_event("invitation.created", payload).await?;
-                Ok(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()) })
+                if let Some(keys) = mail {
+                    change.mail_invitation(&secret, keys).await?;
+                }
+                let (secret, mailed) = (ShownSecret::new(secret.reveal()), mail.is_some());
+                Ok(IssuedInvitation { invitation, secret, mailed })
             })
             .await
     }
@@ -92,6 +108,16 @@ impl Management {
 }
 
 impl AuditedChange<'_> {
+    async fn mail_invitation(&mut self, secret: &OpaqueSecret, keys: &KeyRing) -> ChangeResult<()> {
+        let sealed = seal_invitation(keys, secret.id, &secret.reveal());
+        let sealed = sealed.ok_or_else(|| Error::Internal("the secret of an invitation cannot be sealed".into()))?;
+        match self.write_invitation_mail(secret.id, &sealed).await? {
+            InvitationMail::Written => Ok(()),
+            InvitationMail::TooMany => Err(ChangeRefusal::TooManyInvitationMails.into()),
+            InvitationMail::NotOpen => Err(ChangeRefusal::InvitationRevoked.into()),
+        }
+    }
+
     async fn revoke_invitation(&mut self, invitation: &InvitationRow) -> ChangeResult<()> {
         self.set_invitation_revoked(invitation.id).await?;
         let before = json!({ "email": invitation.email, "role": invitation.role });

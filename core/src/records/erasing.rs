@@ -1,5 +1,6 @@
 //! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times
-//! and counts stay (`migrations/0310_erase_names.sql` to `0319_erase_deliveries.sql`).
+//! and counts stay (`migrations/0310_erase_names.sql` to `0319_erase_deliveries.sql`,
+//! `0340_erase_mails.sql`).
 //!
 //! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own
 //! over a bounded number of rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into
@@ -42,6 +43,9 @@ pub struct ErasureReport {
     /// Deliveries of events, of which the receiver's answers were blanked.
     #[serde(default)]
     pub deliveries: i64,
+    /// Mails that were not sent, because they were to the person or named them.
+    #[serde(default)]
+    pub mails: i64,
     /// Entries of the audit log.
     pub audit_entries: i64,
     /// People who left.
@@ -87,17 +91,19 @@ enum ErasureStage {
     Denials,
     Events,
     Deliveries,
+    Mails,
     Entries,
     Acts,
     People,
 }
 
-const STAGES: [ErasureStage; 8] = [
+const STAGES: [ErasureStage; 9] = [
     ErasureStage::Open,
     ErasureStage::Ended,
     ErasureStage::Denials,
     ErasureStage::Events,
     ErasureStage::Deliveries,
+    ErasureStage::Mails,
     ErasureStage::Entries,
     ErasureStage::Acts,
     ErasureStage::People,
@@ -233,6 +239,7 @@ impl Records {
         report.denials += count(&row, "denials");
         report.events += count(&row, "events");
         report.deliveries += count(&row, "deliveries");
+        report.mails += count(&row, "mails");
         report.audit_entries += count(&row, "entries");
         if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
             let changed = changed_pools(std::slice::from_ref(&row))?;
@@ -310,6 +317,7 @@ impl ErasureCall {
             ErasureStage::Deliveries => {
                 ("select after, deliveries from history.erase_deliveries($1, $2, $3, $4, $5, $6)", 1)
             }
+            ErasureStage::Mails => ("select after, mails from history.erase_mails($1, $2, $3, $4, $5, $6, $7)", 1),
             ErasureStage::Entries => {
                 ("select after, entries, blanked, earlier from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
             }
@@ -330,6 +338,9 @@ impl ErasureCall {
             ErasureStage::Ended | ErasureStage::Denials => query.bind(column).bind(key).bind(at.after),
             ErasureStage::Events => query.bind(people).bind(&known.hw).bind(at.after),
             ErasureStage::Deliveries => query.bind(people).bind(&known.names).bind(&known.hw).bind(at.after),
+            ErasureStage::Mails => {
+                query.bind(people).bind(&known.names).bind(&known.users).bind(&known.hw).bind(at.after)
+            }
             ErasureStage::Entries => {
                 let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
                 query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after)

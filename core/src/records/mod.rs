@@ -2,11 +2,12 @@
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
 //! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
-//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, `judge_alert_rule`, and `erase_step` for an
+//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, `judge_alert_rule`, `take_mails`,
+//! `begin_mail`, `finish_mail`, `skip_mails`, and `erase_step` for an
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify
-//! `due_webhooks` and `due_alert_rules`, of whoever asks
+//! `due_webhooks`, `due_mailers` and `due_alert_rules`, of whoever asks
 //! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
 //! makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
@@ -15,7 +16,8 @@
 //! * `connect.rs`: connections, and what is worth trying again · `role.rs`, `login.rs`: as whom, and how they prove it ·
 //!   `connections.rs`: how many there are · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
-//!   waiting to be published · `deliveries.rs`: events on their way to webhooks · `history.rs`: ended sessions and published events by months
+//!   waiting to be published · `deliveries.rs`: events on their way to webhooks ·
+//!   `mails.rs`: mails on their way · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
 //!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
@@ -53,6 +55,7 @@ mod joining;
 mod judging;
 mod licenses;
 mod login;
+mod mails;
 mod migrate;
 mod organizations;
 mod outbox;
@@ -99,6 +102,7 @@ pub use judging::{DueRule, Judgement};
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
 pub use login::RecordsAddress;
+pub use mails::{BegunMail, InvitationMail, MailDetails, MailFate, TakenMail};
 pub use migrate::{
     GrantReport, RoleGrant, SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult, SchemaStatus, migrate,
 };

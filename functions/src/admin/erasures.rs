@@ -26,7 +26,7 @@ pub(super) struct NewErasure {
 
 /// What this request blanked.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "deliveries": 2, "audit_entries": 4,
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "deliveries": 2, "mails": 0, "audit_entries": 4,
     "people": 1, "invitations": 1, "api_tokens": 0, "projects": 0, "webhooks": 1, "alert_rules": 1, "organizations": 0}, "next_cursor": null}))]
 pub(super) struct Erasure {
     /// The entry of the audit log that says who erased, and when.
@@ -48,6 +48,8 @@ pub(super) struct ErasedRows {
     events: i64,
     /// Deliveries of events to webhooks, in which the answers of receivers were blanked.
     deliveries: i64,
+    /// Mails that were waiting to be sent to them, or that named them: they are not sent.
+    mails: i64,
     /// Entries of the audit log.
     audit_entries: i64,
     /// People who left.
@@ -69,12 +71,13 @@ pub(super) struct ErasedRows {
 impl From<ErasureReport> for Erasure {
     fn from(it: ErasureReport) -> Self {
         let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
-        let ErasureReport { denials, deliveries, webhooks, alert_rules, organizations, .. } = it;
+        let ErasureReport { denials, deliveries, mails, webhooks, alert_rules, organizations, .. } = it;
         let erased = ErasedRows {
             sessions,
             denials,
             events,
             deliveries,
+            mails,
             audit_entries,
             people,
             invitations,

@@ -92,6 +92,10 @@ pub(super) struct NewInvitation {
 const HOW: &str = "Hand the secret to the person yourself; no mail is sent. Who signs in with this address and sends \
                    POST /api/v1/auth/register with {\"invitation\": \"<the secret>\"} joins the organization.";
 
+const HOW_MAILED: &str = "A mail with it is sent to the address within a minute or two, where the server has a mail \
+                          server. Who signs in with this address and sends POST /api/v1/auth/register with \
+                          {\"invitation\": \"<the secret>\"} joins the organization.";
+
 /// Which invitations.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -147,18 +151,20 @@ pub(super) struct InviteBody {
     /// `owner`, `admin`, `member` or `viewer`.
     #[schema(required)]
     role: Option<String>,
+    /// True: the secret is also sent to the address by mail. False unless said.
+    send_mail: Option<bool>,
 }
 
 /// Invite a person
 ///
-/// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. The invitation is valid for
-/// seven days, for one use, and only for a person who signs in with that address. Inviting an address again revokes
+/// The answer shows the invitation's secret once. Hand it to the person, or say `send_mail`: then it is sent to the
+/// address by mail too, of which an organization may send a hundred within 24 hours. The invitation is valid for seven days, for one use, and only for a person who signs in with that address. Inviting an address again revokes
 /// the earlier invitation. Only an owner can invite owners. The invitation is valid only as long as the person who
 /// sent it may still give that role.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = InviteBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
-              (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
+              (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open, or a hundred were sent by mail today")))]
 pub(super) async fn invite_person(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
@@ -168,9 +174,14 @@ pub(super) async fn invite_person(
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
-    let invited = service.management.invite(&caller, &email, role).await?;
+    let mail = body.send_mail.unwrap_or(false).then_some(&*service.webhook_keys);
+    let invited = service.management.invite(&caller, &email, role, mail).await?;
     let secret = invited.secret.reveal().to_owned();
-    let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
+    let answer = NewInvitation {
+        invitation: invited.invitation.into(),
+        secret,
+        how: if invited.mailed { HOW_MAILED } else { HOW },
+    };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
 

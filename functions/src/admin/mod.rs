@@ -4,8 +4,8 @@
 //! credential is good, and how often they may ask · `credential.rs`: whose a credential is · `callers.rs`: who asks, as
 //! handlers take it · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals ·
 //! `filters.rs`: the parameters of lists · `lists.rs`: a list as JSON or as CSV · `csv_lists`: the rows of many pages
-//! as CSV · `pages.rs`: the document and its page · one file for each kind of thing that is managed, and for licenses a
-//! folder.
+//! as CSV · `pages.rs`: the document and its page · `mail.rs`: the link in mails · one file for each kind of thing that
+//! is managed, and for licenses a folder.
 
 pub mod access;
 mod access_policy;
@@ -26,6 +26,7 @@ pub(crate) mod gate;
 mod invitations;
 mod licenses;
 mod lists;
+mod mail;
 mod organizations;
 mod pages;
 mod people;
@@ -152,11 +153,11 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and
-/// its description.
+/// its description; and the link in mails.
 pub fn router(service: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
     let gated = router.route_layer(middleware::from_fn_with_state(service.clone(), gate::gate));
-    gated.with_state(service).merge(pages::router())
+    gated.with_state(service.clone()).merge(mail::router(service)).merge(pages::router())
 }
 
 /// The service from configuration, for webhooks on the internet.

@@ -38,7 +38,8 @@ macro_rules! metrics {
             }
             /// The metric that counts requests to a path; `None` is a path nobody serves.
             pub fn of_path(path: Option<&str>) -> Self {
-                const ADMIN: [&str; 4] = ["/api/v1/me", "/api/v1/organizations", "/api/v1/plans", "/api/v1/staff"];
+                const ADMIN: [&str; 5] =
+                    ["/api/v1/me", "/api/v1/organizations", "/api/v1/plans", "/api/v1/staff", "/api/v1/mail/"];
                 match path {
                     $($(Some($($path)|+) => Self::$name,)?)*
                     Some(path) if ADMIN.iter().any(|start| path.starts_with(start)) => Self::AdminRequests,

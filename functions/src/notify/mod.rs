@@ -1,22 +1,25 @@
-//! notify: sends events to the webhooks of organizations, and judges what is to be told of. Takes only authenticated pushes.
+//! notify: sends events to the webhooks of organizations, judges alert rules, and sends mails to people. Takes only authenticated pushes.
 //!
 //! What is to be sent stands in PostgreSQL, and so does when it is tried again: a push that is lost or repeated changes
 //! nothing but the time. A receiver that fails is therefore no error of a push.
 //!
-//! `judging.rs`: what alert rules raise · `delivering.rs`: one try · `turns.rs`: everything whose time has come, so that no receiver keeps the others waiting ·
-//! `places.rs`: how many events of one organization are sent at once
+//! `judging.rs`: what alert rules raise · `delivering.rs`: one try · `turns.rs`: everything whose time has come, so that
+//! no receiver keeps the others waiting · `places.rs`: how many events of one organization are sent at once ·
+//! `mailing.rs`: mails whose time has come
 
 mod delivering;
 mod judging;
+mod mailing;
 mod places;
 mod turns;
 
 pub use delivering::{Deliverer, DeliveryTally};
+pub use mailing::{MailLinks, MailTally, Mailer};
 
 use crate::{
     edge::{
         Problem,
-        config::{Environment, NotifyConfig},
+        config::{Environment, MailConfig, NotifyConfig},
         serve::{Service, StartError, StoreCheck},
     },
     received::{acknowledged, received},
@@ -31,10 +34,11 @@ use axum::{
 };
 use license_core::{
     Clock, Error,
-    domain::event::Event,
+    domain::{event::Event, secret::KeyRing},
     error::chain,
     identity::IdentityVerifier,
-    records::{DatabaseRole, TakeFrom},
+    mail::MailSender,
+    records::{DatabaseRole, Records, TakeFrom},
     webhooks::{SenderSettings, WebhookSender},
 };
 use license_pubsub::push::{PushCheck, PushDelivery};
@@ -50,18 +54,25 @@ const AT_ONCE: i32 = 50;
 #[derive(Clone)]
 pub struct NotifyService {
     deliverer: Deliverer,
+    mailer: Option<Mailer>,
     push: PushCheck,
     places: OrganizationPlaces,
 }
 
 impl NotifyService {
-    /// The service over what sends and what checks who pushes.
+    /// The service over what sends and what checks who pushes. It leaves mails alone.
     pub fn new(deliverer: Deliverer, push: PushCheck) -> Self {
-        Self { deliverer, push, places: OrganizationPlaces::default() }
+        Self { deliverer, mailer: None, push, places: OrganizationPlaces::default() }
+    }
+
+    /// The same, which sends mails too.
+    pub fn with_mailer(self, mailer: Mailer) -> Self {
+        Self { mailer: Some(mailer), ..self }
     }
 }
 
-/// `POST /events`: one event, to the webhooks that want it. `POST /due`: every alert rule and every delivery whose time has
+/// `POST /events`: one event, to the webhooks that want it. `POST /due`: every alert rule and every delivery and every mail whose
+/// time has
 /// come.
 ///
 /// The second is pushed by the topic `tick`. Its path is another one than the reaper's, so that each path belongs to one
@@ -99,8 +110,29 @@ async fn due(State(service): State<NotifyService>, request: Request) -> Result<R
     received(&service.push, request, |_| Ok(())).await?;
     // What it raises is sent by the push of its event. If nobody can say which rules are due, what is to be sent is sent.
     let judged = judging::judge_due(service.deliverer.records()).await;
-    let tally = service.deliverer.deliver_due().await;
-    judged.and(tally).map(told).map_err(|error| Problem::from(error).into_response())
+    // Beside each other: no receiver of webhooks keeps a mail waiting, nor the mail server a webhook.
+    let mails = async {
+        match &service.mailer {
+            Some(mailer) => mailer.send_due().await,
+            None => Ok(MailTally::default()),
+        }
+    };
+    let (tally, mails) = tokio::join!(service.deliverer.deliver_due(), mails);
+    let told = judged.and(tally).and_then(|tally| Ok(told_both(tally, mails?)));
+    told.map_err(|error| Problem::from(error).into_response())
+}
+
+fn told_both(tally: DeliveryTally, mails: MailTally) -> Response {
+    let MailTally { sent, skipped, unsent } = mails;
+    if mails.looked_at() > 0 {
+        tracing::info!(sent, skipped, unsent, "mails looked at");
+    }
+    match (tally.tried(), sent, unsent) {
+        (0, 0, 0) => acknowledged("idle"),
+        (0, _, 0) => acknowledged("mailed"),
+        (0, ..) => acknowledged("unsent"),
+        _ => told(tally),
+    }
 }
 
 fn told(tally: DeliveryTally) -> Response {
@@ -126,7 +158,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
 /// The service from its row of the table.
 pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
     let ServiceInputs { env, clock, endpoints, .. } = inputs;
-    let NotifyConfig { records, token_source, push, webhook_keys, proxy } = NotifyConfig::from_env(env)?;
+    let NotifyConfig { records, token_source, push, webhook_keys, proxy, mail } = NotifyConfig::from_env(env)?;
     let records = wiring::records(&records, ROLE, &access_tokens(&token_source, &clock))?;
     let proxy = proxy.map(|proxy| proxy.reveal().clone());
     let sender = WebhookSender::new(SenderSettings { proxy, ..SenderSettings::new(endpoints) });
@@ -134,6 +166,14 @@ pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, S
     let sender = sender.inspect_err(|error| tracing::error!(error = %chain(error), "nothing is sent to webhooks")).ok();
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock.clone()), email: push.email };
     let check = StoreCheck::of_records(records.clone());
+    let mailer = mailer(records.clone(), mail, webhook_keys.clone(), clock.clone())?;
     let deliverer = Deliverer::new(records, sender, webhook_keys, endpoints, clock);
-    Ok(Service { router: router(NotifyService::new(deliverer, push)), checks: vec![check] })
+    let service = NotifyService::new(deliverer, push).with_mailer(mailer);
+    Ok(Service { router: router(service), checks: vec![check] })
+}
+
+fn mailer(records: Records, config: MailConfig, keys: KeyRing, clock: Clock) -> Result<Mailer, StartError> {
+    let MailConfig { server, ca, public_url, console_url } = config;
+    let sender = server.map(|(server, from)| MailSender::new(server, from, ca.as_deref())).transpose()?;
+    Ok(Mailer::new(records, sender, keys, MailLinks { public_url, console_url }, clock))
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// A clock by its first words, a thing that it decides as the page puts it, and where: files, and what stands in each.
 type Decision = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const DECISIONS: [Decision; 24] = [
+const DECISIONS: [Decision; 25] = [
     (
         "the system clock",
         "times in tokens and certificates (`iat`, `exp`)",
@@ -150,6 +150,17 @@ const DECISIONS: [Decision; 24] = [
             ("migrations/0273_judge_pool.sql", "now() - interval '12 minutes'"),
             ("migrations/0274_judge_alert_rule.sql", "r.look_at <= now()"),
             ("core/src/records/judging.rs", "look_at <= now()"),
+        ],
+    ),
+    (
+        "PostgreSQL `now()`",
+        "when a mail is tried again, is unknown or too late, and how many a recipient was sent within a day",
+        &[
+            ("migrations/0265_write_mail.sql", "now() - interval '24 hours'"),
+            ("migrations/0266_take_mails.sql", "now() - interval '3 days'"),
+            ("migrations/0267_begin_mail.sql", "now() - interval '24 hours'"),
+            ("migrations/0268_finish_mail.sql", "now() + make_interval"),
+            ("core/src/records/mails.rs", "first.next_at <= now()"),
         ],
     ),
 ];

@@ -228,10 +228,12 @@ fn erased_tables() -> BTreeSet<String> {
     let mut tables = BTreeSet::new();
     for (name, text) in files("migrations", "sql").into_iter().filter(|(name, _)| {
         let number = name.rsplit('/').next().unwrap();
-        number.starts_with("031") || number.starts_with("0323")
+        number.starts_with("031") || number.starts_with("0323") || number.starts_with("0340")
     }) {
         tables.extend(named.captures_iter(&text).map(|found| found[1].to_owned()));
-        for (part, table) in [("sessions", "sessions"), ("denials", "denials"), ("deliveries", "webhook_deliveries")] {
+        for (part, table) in
+            [("sessions", "sessions"), ("denials", "denials"), ("deliveries", "webhook_deliveries"), ("mails", "mails")]
+        {
             if text.contains(&format!("history.places('{part}')")) {
                 tables.insert(table.to_owned());
             }

@@ -144,6 +144,7 @@ fn kept(text: &str) -> Vec<String> {
             "denials" => "who wanted a seat of a full pool",
             "deliveries" => "to whom events were sent, and what came of it",
             "alerts" => "alerts",
+            "mails" => "to whom mails were sent, and what became of them",
             _ => "something else",
         };
         demand(what, &found[2], &format!("`catalog.retention`, `{}`", &found[1]));

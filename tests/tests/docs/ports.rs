@@ -28,7 +28,7 @@ fn wrong_ports(text: &str) -> Vec<String> {
         for found in address.captures_iter(line) {
             let expected = match (&named, found.get(2).map(|path| path.as_str())) {
                 (Some(named), None) => ports.get(&named[1]).copied(),
-                (_, Some("/token")) => Some(issuer),
+                (_, Some("/token" | "/mail")) => Some(issuer),
                 _ => Some(front),
             };
             if expected.map(|port| port.to_string()).as_deref() != Some(&found[1]) {

@@ -11,6 +11,7 @@ mod strangers;
 mod takeover;
 mod told_alerts;
 mod told_deliveries;
+mod told_mails;
 mod told_wants;
 
 use license_core::records::{DatabaseRole, Records};

@@ -169,8 +169,9 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     let sql = "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and 'p_tenant' = any (proargnames) order by 1";
     let functions: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut two.truth().await).await.unwrap();
     // register_organization takes the id of a tenant it makes; set_license_status is suspend, resume and revoke; lock_pools locks the license's;
-    // record_usage and record_wants are tried in `takeover.rs`, deliveries in `told_deliveries.rs` (write_deliveries is what enqueue_deliveries calls), alerts in `told_alerts.rs` (judge_alert_rule calls forget_alerts, and whatever makes an organization or tells of its use the others); write_event writes what it is told for the tenant it is told, and looks for nothing.
+    // record_usage and record_wants are tried in `takeover.rs`, deliveries in `told_deliveries.rs` (write_deliveries is what enqueue_deliveries calls), alerts in `told_alerts.rs` (judge_alert_rule calls forget_alerts, and whatever makes an organization or tells of its use the others), mails in `told_mails.rs` (write_mail, insert_mail and mail_id are the owner's); write_event writes what it is told for the tenant it is told, and looks for nothing.
     let tried = [
+        "begin_mail",
         "change_license",
         "count_grace",
         "create_license",
@@ -179,15 +180,18 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "end_sessions_of_old_keys",
         "enqueue_deliveries",
         "finish_delivery",
+        "finish_mail",
         "forget_alerts",
         "good_keys",
         "grant_seat",
+        "insert_mail",
         "judge_alert_rule",
         "kick_seat",
         "kick_session",
         "lock_license",
         "lock_pools",
         "machines_on_grace",
+        "mail_id",
         "make_first_alert_rules",
         "read_event_of_delivery",
         "rebuild_pool",
@@ -201,11 +205,15 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "revoke_license",
         "rotate_license_key",
         "set_license_status",
+        "skip_mails",
         "suspend_license",
         "take_deliveries",
+        "take_mails",
         "wake_alert_rules",
         "write_deliveries",
         "write_event",
+        "write_invitation_mail",
+        "write_mail",
     ];
     assert_eq!(functions, tried, "try a new one above, then name it here");
 }

@@ -27,6 +27,7 @@ mod keys;
 mod license_lists;
 mod licenses;
 mod licenses_live;
+mod mails;
 mod matrix;
 mod names;
 mod organizations;

@@ -163,6 +163,11 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
     desk.end(&grace, &kicked.id, &json!({ "force": true })).await.ok(200);
     desk.end(&grace, &other.id, &json!({ "force": true })).await.ok(200);
     let mut truth = desk.world.truth().await;
+    // A mail that waits to be sent to somebody names her.
+    let mail = "insert into mails (tenant_id, mail_id, at, kind, user_id, key, data, state, next_at)
+        select tenant_id, gen_random_uuid(), now(), 'alert', gen_random_uuid(), 'k',
+          jsonb_build_object('title', 'refused to ' || $2), 'waiting', now() from organizations where tenant_id = $1";
+    sqlx::query(mail).bind(desk.world.license.tenant.0).bind(ADDRESS).execute(&mut truth).await.unwrap();
     // She waited for a seat twice.
     let wanted = "select record_wants(tenant_id, pool_id, 0, jsonb_build_array(
           jsonb_build_object('began', true, 'holder', 'a', 'first_ask', unix_ms(now()), 'machine', 'hw', 'person', lower($1),

@@ -8,4 +8,6 @@ mod endpoint;
 mod judge;
 #[path = "../keys/mod.rs"]
 mod keys;
+mod mails;
 mod pushed;
+mod smtp;

@@ -6,6 +6,7 @@ use super::{
     keys::{handle_keys, peppers, webhook_keys},
     listen::{ListenAddress, proxies},
     logs::{LayersConfig, LogConfig},
+    mail::MailConfig,
     pubsub::{PubSubConfig, PushConfig},
     root::{RootConfig, issuer},
     seats::{acquire_rates, heartbeat_rates, rate, timing},
@@ -259,6 +260,8 @@ pub struct NotifyConfig {
     pub webhook_keys: KeyRing,
     /// `WEBHOOK_PROXY`: the HTTP proxy that requests to webhooks go through. A secret because it may carry a password.
     pub proxy: Option<Secret<Url>>,
+    /// What mail is sent with.
+    pub mail: MailConfig,
 }
 
 impl NotifyConfig {
@@ -266,7 +269,7 @@ impl NotifyConfig {
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let (records, token_source) = (RecordsConfig::from_env(env)?, token_source(env));
         let (push, webhook_keys) = (PushConfig::from_env(env)?, webhook_keys(env)?);
-        Ok(Self { records, token_source, push, webhook_keys, proxy: proxy(env)? })
+        Ok(Self { records, token_source, push, webhook_keys, proxy: proxy(env)?, mail: MailConfig::from_env(env)? })
     }
 }
 

@@ -386,6 +386,10 @@ pub const VARIABLES: &[Variable] = &[
         default: Unset,
         meaning: "an HTTP proxy for requests to webhooks, which then decides which addresses they reach",
     },
+    super::mail::VARIABLES[0],
+    super::mail::VARIABLES[1],
+    super::mail::VARIABLES[2],
+    super::mail::VARIABLES[3],
     Variable {
         name: "REAPER_PERIOD_SECONDS",
         readers: LocalMachine,
