@@ -289,7 +289,7 @@ async fn run(seed: u64, loss: Option<u32>) -> u32 {
     let with = |fate: fn(&Fate) -> bool| denials.values().filter(|denial| fate(&denial.fate)).count();
     let (granted, gave_up) = (with(|fate| matches!(fate, Fate::Granted(_))), with(|fate| *fate == Fate::GaveUp));
     let lost_wants = with(|fate| *fate == Fate::Lost);
-    assert!(granted > 10 && gave_up > 10 && (lost_wants > 0) == loss.is_some(), "{granted}, {gave_up}, {lost_wants}");
+    assert!(granted > 0 && gave_up > 0 && (lost_wants > 0) == loss.is_some(), "{granted}, {gave_up}, {lost_wants}");
     assert!(denials.values().any(|denial| denial.tries > 1), "somebody asks again");
     println!(
         "seed {seed}: {} minutes, {} written, {} of them lost in part",
