@@ -12,6 +12,7 @@ mod identity;
 mod keys;
 mod listen;
 mod logs;
+mod metrics;
 mod migrate;
 mod pubsub;
 mod root;

@@ -62,6 +62,12 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "how long a start (and migrate) waits for stores that do not answer, 0 to 600",
     },
     Variable {
+        name: "METRICS_TOKEN",
+        readers: Every,
+        default: Unset,
+        meaning: "what a scrape of /metrics sends as a bearer token; without it there is no such page",
+    },
+    Variable {
         name: "REDIS_URL",
         readers: WithSeats,
         default: Required,
