@@ -1,8 +1,9 @@
 -- What people manage is little and blanked at once: invitations (an open one is taken back, since nobody can join with
 -- it any more), API tokens, projects, webhooks (one whose address names the person is disabled, since nothing can be
--- sent there any more) and the organization's own name, where they name the person.
+-- sent there any more), alert rules and the organization's own name, where they name the person.
 create function history.erase_things(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[], p_users uuid[],
-  out invitations bigint, out api_tokens bigint, out projects bigint, out webhooks bigint, out organizations bigint)
+  out invitations bigint, out api_tokens bigint, out projects bigint, out webhooks bigint, out alert_rules bigint,
+  out organizations bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform history.begin_erasing(p_tenant, p_erasure);
@@ -40,6 +41,12 @@ begin
   where w.tenant_id = p_tenant and w.webhook_id = h.webhook_id
     and (h.in_url or history.names(w.description, p_people) or history.names(w.created_by, p_people));
   get diagnostics webhooks = row_count;
+  update public.alert_rules r
+  set description = case when history.names(r.description, p_people) then 'erased' else r.description end,
+      created_by = case when history.names(r.created_by, p_people) then 'erased' else r.created_by end,
+      version = r.version + 1
+  where r.tenant_id = p_tenant and (history.names(r.description, p_people) or history.names(r.created_by, p_people));
+  get diagnostics alert_rules = row_count;
   -- Who registered without a name for it gave it their own.
   update public.organizations o set name = 'erased', version = o.version + 1
   where o.tenant_id = p_tenant and (history.names(o.name, p_people) or history.folded(o.name) = any (p_names));

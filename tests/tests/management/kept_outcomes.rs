@@ -7,7 +7,7 @@ use license_core::{
         ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedWebhook, RotatedKey, SessionEnd,
         TestedWebhook, VoidingResult,
     },
-    records::{ErasureReport, ProjectRow, ReplayedDeliveries},
+    records::{AlertRuleRow, ErasureReport, ProjectRow, ReplayedDeliveries},
 };
 use license_functions::admin::access::TABLE;
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,6 +37,7 @@ fn read_of(path: &str, kept: &Value) -> Result<Value, String> {
         "invitations" => read::<IssuedInvitation>(kept),
         "api-tokens" => read::<IssuedApiToken>(kept),
         "webhooks" | "rotate-secret" => read::<IssuedWebhook>(kept),
+        "alert-rules" => read::<AlertRuleRow>(kept),
         "test" => read::<TestedWebhook>(kept),
         "replay" => read::<ReplayedDeliveries>(kept),
         "erasures" => read::<ErasureReport>(kept),
