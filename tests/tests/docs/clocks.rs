@@ -152,6 +152,11 @@ const DECISIONS: [Decision; 24] = [
             ("core/src/records/judging.rs", "look_at <= now()"),
         ],
     ),
+    (
+        "PostgreSQL `now()`",
+        "how long metrics say that an event has waited",
+        &[("core/src/records/seat_counts.rs", "now() - min(o.created_at)")],
+    ),
 ];
 
 /// The files that compare something with the time of PostgreSQL, or count from it. To write it down decides nothing.

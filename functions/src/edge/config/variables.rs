@@ -7,8 +7,7 @@ use super::variable::{
     VariableReaders::{Every, LocalMachine, Only, WithRecords, WithSeats},
 };
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
-/// `CLOUD_RUN_JOB` are not among them: Cloud Run sets them.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`; none that Cloud Run sets.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {
