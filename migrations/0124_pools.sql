@@ -52,6 +52,6 @@ alter table pools
 select protect('pools');
 
 grant select on pools to admin;
-grant select (tenant_id, pool_id, license_id, name, epoch, changed_at, used_at, grace_told, counted_minute, wants_since)
-  on pools to reaper;
+grant select (tenant_id, pool_id, license_id, name, epoch, changed_at, used_at, grace_told, counted_minute, wants_since,
+  seats_total) on pools to reaper;
 create policy reaper_reads on pools for select to reaper using (true);

@@ -4,6 +4,8 @@ use crate::{
     edge::{
         Problem,
         config::{BusConfig, Environment, PubSubConfig, ReaperConfig},
+        context::traceparent,
+        metrics::{count_published, count_sweep},
         serve::{Service, StartError, StoreCheck},
     },
     received::{acknowledged, received},
@@ -55,22 +57,30 @@ const BATCH: usize = 100;
 
 async fn tick(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
     received(&service.push, request, |_| Ok(())).await?;
-    asked(&service).await.map_err(|error| Problem::from(error).into_response())
+    let asked = asked(&service).await;
+    count_sweep(asked.as_ref().ok().copied());
+    match asked {
+        Ok(true) => Ok(acknowledged("sent")),
+        Ok(false) => Ok(acknowledged("idle")),
+        Err(error) => Err(Problem::from(error).into_response()),
+    }
 }
 
 /// One question to the records, and a message for each share of what there is to do. One that failed halfway comes
-/// again and asks for some shares twice, which is looking twice.
-async fn asked(service: &ReaperService) -> Result<Response, Error> {
+/// again and asks for some shares twice, which is looking twice. True if there was anything to do.
+async fn asked(service: &ReaperService) -> Result<bool, Error> {
     let shares = service.reaper.shares().await?;
+    let trace = traceparent();
+    let message = |share: &SweepShare| Message::reap(share).of_trace(trace.as_deref());
     for batch in shares.chunks(BATCH) {
-        let sent = service.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
+        let sent = service.publisher.publish(Topic::Reap, batch.iter().map(message).collect()).await;
         sent.map_err(|error| Error::events("the shares of a sweep were not published", error))?;
     }
     // What is over is no hurry: what could not be done now is done at a later tick.
     if let Err(error) = history::take_due_steps(service.reaper.records()).await {
         tracing::warn!(error = %chain(&error), "the history was not kept");
     }
-    Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })
+    Ok(!shares.is_empty())
 }
 
 async fn reap(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
@@ -87,6 +97,7 @@ async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, 
     };
     // Events wait for whoever comes first: one share that cannot be swept does not keep them.
     let published = publish::drain(service.reaper.records(), service.reaper.steps(), send).await;
+    count_published(*published.as_ref().unwrap_or(&0));
     let (report, published) = (report?, published?);
     if report.seats + report.sessions + published > 0 {
         let (seats, sessions) = (report.seats, report.sessions);
@@ -100,12 +111,14 @@ async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, 
 }
 
 fn messages(events: &[Event]) -> Vec<Message> {
+    let trace = traceparent();
     let message = |event: &Event| {
         let unwritable = |error: serde_json::Error| {
             tracing::error!(id = %event.id, error = %chain(&error), "an event \
             that can never be published was dropped")
         };
-        Message::event(event).map_err(unwritable).ok()
+        let message = Message::event(event).map_err(unwritable).ok()?;
+        Some(message.of_trace(trace.as_deref()))
     };
     events.iter().filter_map(message).collect()
 }
@@ -131,14 +144,9 @@ pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, S
     let tokens = wiring::access_tokens(&stores.token_source, &clock);
     let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let records = wiring::records(&stores.records, ROLE, &tokens)?;
-    let reaper = SeatReaper::new(seats, records.clone(), stores.timing);
+    let reaper = SeatReaper::new(seats, records, stores.timing);
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
-    let asked = reaper.clone();
-    let check = StoreCheck::of_both(move || {
-        let reaper = asked.clone();
-        async move { reaper.ready().await }
-    })
-    .counting(records);
+    let check = StoreCheck::of_reaper(reaper.clone());
     Ok(Service { router: router(ReaperService { reaper, publisher, push }), checks: vec![check] })
 }
 

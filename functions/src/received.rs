@@ -1,6 +1,6 @@
 //! What the services that are pushed to do with every push: believe it or not, and take it apart.
 
-use crate::edge::{Problem, extract, telemetry::MetricOutcome};
+use crate::edge::{Problem, context::follow_trace, extract, telemetry::MetricOutcome};
 use axum::{
     Extension,
     extract::Request,
@@ -33,7 +33,12 @@ pub(crate) async fn received<T>(
         ProblemCode::PayloadTooLarge => poison(&"it is larger than any message of ours"),
         _ => problem.into_response(),
     })?;
-    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&chain(&malformed)))
+    let push = Envelope::parse(&body).map_err(|malformed| poison(&chain(&malformed)))?;
+    // The trace of the message and not that of its delivery, which a platform may have put into the headers.
+    if let Some(trace) = push.traceparent() {
+        follow_trace(trace);
+    }
+    read(&push).map_err(|malformed| poison(&chain(&malformed)))
 }
 
 /// The answer after which a push does not come again, with how it ended as its metric's label.

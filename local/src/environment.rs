@@ -21,7 +21,7 @@ pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// The variables that are taken over from the environment if they are set. All others are not, because the address of
 /// another database, for example, may be set there for other programs.
-const HONOURED: [&str; 33] = [
+const HONOURED: [&str; 34] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -32,6 +32,7 @@ const HONOURED: [&str; 33] = [
     "LOG_FORMAT",
     "GOOGLE_CLOUD_PROJECT",
     "START_PATIENCE_SECONDS",
+    "METRICS_TOKEN",
     "DOCS_URL",
     "PUBLIC_URL",
     "TOKEN_ISSUER",

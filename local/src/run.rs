@@ -154,6 +154,9 @@ impl Machine {
             layers.reached_at(&endpoints.front);
         }
         let layers = LayerSettings::new(&layers, logging).with_start_page(START);
+        // Nobody but this machine reaches it where the demo issuer is; anybody else needs the token.
+        let metrics = layers.metrics().clone();
+        let layers = layers.with_metrics(if demo { metrics.open_unless_told() } else { metrics });
         let stores = start_stores(&data).await?;
         records::migrate(&stores.postgres.superuser()).await?;
         let issuer = DemoIssuer::open(&data.path("issuer.key"), Clock::system())?;
@@ -174,7 +177,12 @@ impl Machine {
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
         let issuer = issuer.merge(pages::router(&layers.pages().without_health()));
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
-        let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
+        // One page for the whole process, at the address of all functions.
+        let own = layers.clone().with_metrics(layers.metrics().clone().elsewhere());
+        let app = |service, is_front: bool| {
+            let app = app(service, if is_front { &layers } else { &own });
+            if demo { guarded(app) } else { app }
+        };
         let apps = apps(listeners, functions, issuer, app);
         Ok(Self { data, stores, apps, endpoints, license_key, bus, period, slots })
     }
@@ -215,15 +223,16 @@ impl Machine {
     }
 }
 
-/// Each listener with what answers on it; `app` puts around a service what stands around every one.
+/// Each listener with what answers on it; `app` puts around a service what stands around every one, and is told whether
+/// it is all of them together.
 fn apps(
     listeners: Listeners,
     functions: Vec<Service>,
     issuer: axum::Router,
-    app: impl Fn(Service) -> axum::Router,
+    app: impl Fn(Service, bool) -> axum::Router,
 ) -> Vec<(TcpListener, axum::Router)> {
-    let mut apps = vec![(listeners.front, app(serve::front(&functions))), (listeners.issuer, issuer)];
-    apps.extend(listeners.functions.into_iter().zip(functions.into_iter().map(app)));
+    let mut apps = vec![(listeners.front, app(serve::front(&functions), true)), (listeners.issuer, issuer)];
+    apps.extend(listeners.functions.into_iter().zip(functions.into_iter().map(|function| app(function, false))));
     apps
 }
 

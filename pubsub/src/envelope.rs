@@ -44,6 +44,11 @@ impl PushDelivery {
         }
     }
 
+    /// The trace of whoever caused the message, as `traceparent` has it; `None` where it carries none.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.attributes.get(Message::TRACE).map(String::as_str)
+    }
+
     /// The message as a request for one share of a sweep.
     ///
     /// # Errors

@@ -70,6 +70,19 @@ pub struct Message {
 }
 
 impl Message {
+    /// The attribute that carries the trace of whoever caused a message, as `traceparent` has it (W3C Trace Context). Google's own
+    /// clients use the same name.
+    pub const TRACE: &str = "googclient_traceparent";
+
+    /// The same, as part of a trace; `None` leaves it as it is.
+    #[must_use]
+    pub fn of_trace(mut self, traceparent: Option<&str>) -> Self {
+        if let Some(text) = traceparent {
+            self.attributes.insert(Self::TRACE.to_owned(), text.to_owned());
+        }
+        self
+    }
+
     /// Asks for a sweep. Carries nothing: an empty JSON object, because Pub/Sub refuses an empty message.
     pub fn tick() -> Self {
         Self { data: b"{}".to_vec(), attributes: BTreeMap::new() }

@@ -24,6 +24,13 @@ impl<T> Secret<T> {
     }
 }
 
+impl Secret<String> {
+    /// True if somebody brought this secret. How long the comparison takes does not depend on where they differ.
+    pub fn is_brought(&self, brought: &[u8]) -> bool {
+        equal_in_constant_time(brought, self.0.as_bytes())
+    }
+}
+
 impl<T> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")

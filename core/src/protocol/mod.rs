@@ -9,8 +9,9 @@
 //! * `keys.rs`: how acquire and validate judge license keys
 //! * `guesses.rs`: limits on wrong keys, before PostgreSQL is asked
 //! * `answer.rs`: what is signed
-//! * `rebuild.rs`: the repair of a copy in Redis
-//! * `reap.rs`, `publish.rs`, `history.rs`: the operations of the reaper
+//! * `rebuild.rs`: the repair of a copy in Redis · `rebuild_counts.rs`: how rebuilds ended
+//! * `reap.rs`, `publish.rs`, `history.rs`: the operations of the reaper · `watch.rs`: what it knows of seats, for
+//!   metrics
 //! * `ttl_cache.rs`, `deadline.rs`: small tools of the operations
 
 pub mod acquire;
@@ -23,9 +24,11 @@ mod keys;
 pub mod publish;
 pub mod reap;
 pub(crate) mod rebuild;
+pub mod rebuild_counts;
 pub mod release;
 mod ttl_cache;
 pub mod validate;
+pub mod watch;
 
 pub use crate::steps;
 use crate::{

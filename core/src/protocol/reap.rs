@@ -70,6 +70,11 @@ impl SeatReaper {
         &self.records
     }
 
+    /// The seats.
+    pub fn seats(&self) -> &SeatStore {
+        &self.seats
+    }
+
     /// Whether both stores answer, for readiness.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 
 use super::{
     deadline::Deadline,
+    rebuild_counts::RebuildEnd,
     steps::{FailPoints, Step},
 };
 use crate::{
@@ -127,10 +128,11 @@ impl PoolRebuilds {
                 NonceAnswer::Wait => {}
                 NonceAnswer::Nonce { nonce, frozen } => {
                     let done = tokio::select! {
-                        done = self.rebuild(key, tenant, pool, &nonce, frozen) => done?,
-                        () = self.extend_until_lost(key, &nonce) => Some(false),
+                        done = self.rebuild(key, tenant, pool, &nonce, frozen) => done,
+                        () = self.extend_until_lost(key, &nonce) => Ok(Some(false)),
                     };
-                    match done {
+                    RebuildEnd::of(&done).add();
+                    match done? {
                         None => return Ok(false),
                         Some(true) => return Ok(true),
                         Some(false) => {

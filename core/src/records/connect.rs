@@ -74,6 +74,8 @@ const CONNECTION_SETTINGS: [(&str, &str); 14] = [
 #[derive(Clone, Debug)]
 pub struct Records {
     pool: PgPool,
+    /// As whom its connections log in.
+    pub(super) role: DatabaseRole,
     /// How new connections log in, where their password changes.
     login: Option<TokenLogin>,
     /// What entries of the audit log are sealed with.
@@ -105,7 +107,7 @@ impl Records {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool, login, peppers: None }
+        Self { pool, role, login, peppers: None }
     }
 
     /// The same with the address already taken apart; its user is replaced.
@@ -151,9 +153,9 @@ impl Records {
         Ok(self.pool.clone())
     }
 
-    /// How many connections there are, and how many of them wait for a call.
-    pub(super) fn pool_size(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+    /// How many connections there are, how many of them wait for a call, and how many there may be.
+    pub(super) fn pool_size(&self) -> (u32, usize, u32) {
+        (self.pool.size(), self.pool.num_idle(), self.pool.options().get_max_connections())
     }
 
     /// Makes a call, and makes it again if its outcome is unknown or nothing happened: a broken connection, a lock that

@@ -6,8 +6,8 @@
 //! `begin_mail`, `finish_mail`, `skip_mails`, and `erase_step` for an
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
-//! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify
-//! `due_webhooks`, `due_mailers` and `due_alert_rules`, of whoever asks
+//! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events`, `seat_counts`, `events_waiting` and
+//! `keep_history`, of notify `due_webhooks`, `due_mailers` and `due_alert_rules`, of whoever asks
 //! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
 //! makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
@@ -15,7 +15,8 @@
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `role.rs`, `login.rs`: as whom, and how they prove it ·
 //!   `connections.rs`: how many there are · `migrate/`: schema, roles and grants
-//! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
+//! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `seat_counts.rs`: how many seats
+//!   are held · `outbox.rs`: events
 //!   waiting to be published · `deliveries.rs`: events on their way to webhooks ·
 //!   `mails.rs`: mails on their way · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
@@ -67,6 +68,7 @@ mod projects;
 mod registration;
 mod role;
 mod row;
+mod seat_counts;
 mod seats;
 mod sessions;
 mod staff_reads;
@@ -116,6 +118,7 @@ pub use projects::ProjectRow;
 pub use registration::{FirstLicense, RegisteredTenant};
 pub(crate) use registration::{RegistrationState, RegistrationStep};
 pub use role::DatabaseRole;
+pub use seat_counts::{PoolSeats, SeatCounts, WaitingEvents};
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow};

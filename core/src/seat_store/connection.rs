@@ -114,6 +114,11 @@ impl RedisConnections {
             || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
     }
 
+    /// Whether the store is away, as far as the last call can tell.
+    pub(super) fn is_away(&self) -> bool {
+        self.contact.is_away()
+    }
+
     /// How many connections were made so far.
     pub(super) fn connects(&self) -> u64 {
         self.contact.connects()

@@ -11,7 +11,7 @@
 //! * `connection.rs`: connections, none of them older than 30 s
 //! * `contact/`: the absences of Redis that this instance saw
 //! * `rate.rs`: limits that all instances share
-//! * `acquire.rs`, `session.rs`, `look_up.rs`, `reap.rs`, `rebuild.rs`: the arguments and the answers of the scripts
+//! * `acquire.rs`, `session.rs`, `look_up.rs`, `silent.rs`, `reap.rs`, `rebuild.rs`: the arguments and the answers of the scripts
 //! * `reply.rs`: how an answer is read
 
 mod acquire;
@@ -28,6 +28,7 @@ mod reply;
 mod script_heads;
 mod scripts;
 mod session;
+mod silent;
 
 pub use acquire::{
     AcquireAnswer, AcquireRefusal, PoolFull, SeatProspect, SilentHolder, TooManyProcesses, ValidateAnswer,
@@ -98,6 +99,12 @@ impl SeatStore {
     /// time makes two a minute.
     pub fn connects(&self) -> u64 {
         self.connections.connects()
+    }
+
+    /// Whether Redis did not answer this instance's last calls, or answered them with errors. Redis is not asked; false
+    /// before the first call.
+    pub fn is_away(&self) -> bool {
+        self.connections.is_away()
     }
 
     /// How long things last.

@@ -1,6 +1,6 @@
 //! Whether the stores that a service needs are there: what its start tries and what `/health/ready` answers.
 
-use license_core::{Error, error::StoreName, records::Records, seat_store::SeatStore};
+use license_core::{Error, error::StoreName, protocol::reap::SeatReaper, records::Records, seat_store::SeatStore};
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// How long one store may take to answer `/health/ready`.
@@ -19,6 +19,8 @@ pub struct StoreCheck {
     records: Option<Records>,
     /// Whose connects are counted.
     seats: Option<SeatStore>,
+    /// Who may count the seats and events of all organizations.
+    reaper: Option<SeatReaper>,
 }
 
 impl StoreCheck {
@@ -27,7 +29,8 @@ impl StoreCheck {
     where
         F: Future<Output = license_core::Result<()>> + Send + 'static,
     {
-        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())), records: None, seats: None }
+        let ask: Arc<dyn Fn() -> CheckAnswer + Send + Sync> = Arc::new(move || Box::pin(ask()));
+        Self { name: store.as_str(), store, ask, records: None, seats: None, reaper: None }
     }
 
     /// The check of Redis.
@@ -54,6 +57,23 @@ impl StoreCheck {
     #[must_use]
     pub fn counting(self, records: Records) -> Self {
         Self { records: Some(records), ..self }
+    }
+
+    /// The check of the reaper, which can do nothing without either store. Its connections are counted, and whoever
+    /// scrapes is told of the seats and events of all organizations.
+    pub fn of_reaper(reaper: SeatReaper) -> Self {
+        let asked = reaper.clone();
+        let check = Self::of_both(move || {
+            let reaper = asked.clone();
+            async move { reaper.ready().await }
+        });
+        let (records, seats) = (reaper.records().clone(), reaper.seats().clone());
+        Self { seats: Some(seats), reaper: Some(reaper), ..check.counting(records) }
+    }
+
+    /// Who may count the seats and events of all organizations.
+    pub(super) fn reaper(&self) -> Option<&SeatReaper> {
+        self.reaper.as_ref()
     }
 
     /// Whose connects are counted in the log.

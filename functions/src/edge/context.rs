@@ -1,12 +1,15 @@
 //! What is known about the request that is being answered: its id, its log span and where its problems point to.
 
-use super::config;
-use http::Extensions;
+use super::{
+    config,
+    telemetry::{self, TraceContext},
+};
+use http::{Extensions, HeaderMap};
 use license_core::domain::{
     id::{LicenseNumber, TenantId},
     lease::LeaseTiming,
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{cell::RefCell, future::Future, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
@@ -18,6 +21,36 @@ pub(super) struct RequestContext {
     pub(super) problems: Arc<str>,
     /// The span of the request's log lines.
     pub(super) span: Span,
+    /// The trace of the request, as the span has it.
+    pub(super) trace: RequestTrace,
+}
+
+/// The trace that a request belongs to, in its context and in the span of its log lines.
+pub(super) struct RequestTrace {
+    /// `GOOGLE_CLOUD_PROJECT`, which makes the ids in log lines links.
+    project: Option<Arc<str>>,
+    current: RefCell<Option<TraceContext>>,
+}
+
+impl RequestTrace {
+    /// That of a request with these headers, which may have none.
+    pub(super) fn of(headers: &HeaderMap, project: Option<Arc<str>>, span: &Span) -> Self {
+        let trace = Self { project, current: RefCell::default() };
+        if let Some(of_headers) = TraceContext::of(headers) {
+            trace.follow(of_headers, span);
+        }
+        trace
+    }
+
+    /// From here on the request belongs to that trace.
+    fn follow(&self, trace: TraceContext, span: &Span) {
+        span.record(telemetry::TRACE, trace.name(self.project.as_deref()));
+        span.record(telemetry::TRACE_SAMPLED, trace.sampled);
+        if let Some(id) = &trace.span {
+            span.record(telemetry::SPAN_ID, id);
+        }
+        *self.current.borrow_mut() = Some(trace);
+    }
 }
 
 /// When the answer to a request must be there, at the latest: an extension of the request.
@@ -77,6 +110,28 @@ pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
             context.span.record("license", tracing::field::display(license));
         }
     });
+}
+
+/// Has the request that is being answered belong to the trace of whoever caused it: every later log line of it has that
+/// trace. A text that names no trace changes nothing.
+pub(crate) fn follow_trace(traceparent: &str) {
+    let Some(trace) = TraceContext::of_traceparent(traceparent) else { return };
+    let _ = CONTEXT.try_with(|context| context.trace.follow(trace, &context.span));
+}
+
+/// What is sent along with messages that the request being answered causes, as `traceparent` has it (W3C Trace
+/// Context). A request without a trace begins one here, and its later log lines have it; `None` outside of a request.
+pub(crate) fn traceparent() -> Option<String> {
+    let of_context = |context: &RequestContext| {
+        let current = context.trace.current.borrow().clone();
+        let trace = current.unwrap_or_else(|| {
+            let drawn = TraceContext::draw();
+            context.trace.follow(drawn.clone(), &context.span);
+            drawn
+        });
+        trace.traceparent()
+    };
+    CONTEXT.try_with(of_context).ok()
 }
 
 /// The URL of the page that explains a code.

@@ -2,11 +2,12 @@
 
 use super::{
     Problem, config,
-    context::{RequestContext, RequestDeadline},
+    context::{RequestContext, RequestDeadline, RequestTrace},
     extract::{MAX_BODY, read, too_large},
+    metrics::{MetricsAccess, RequestLabels, observe},
     pages::PageSettings,
     problem::AnsweredProblem,
-    telemetry::{self, MetricName, MetricOutcome, TraceContext},
+    telemetry::{MetricName, MetricOutcome},
 };
 use axum::{
     Router,
@@ -47,6 +48,7 @@ pub struct LayerSettings {
     pub(super) security: Option<Arc<config::SecurityTxt>>,
     pub(super) start_patience: Duration,
     pages: PageSettings,
+    metrics: MetricsAccess,
 }
 
 impl LayerSettings {
@@ -62,6 +64,7 @@ impl LayerSettings {
             security: layers.security.clone().map(Arc::new),
             start_patience: layers.start_patience,
             pages: PageSettings { front: layers.front.as_str().into(), start: None, no_health: false },
+            metrics: MetricsAccess::of_token(layers.metrics_token.clone()),
         }
     }
 
@@ -75,6 +78,17 @@ impl LayerSettings {
     /// What the pages for people need to know ([`super::pages::router`]).
     pub fn pages(&self) -> &PageSettings {
         &self.pages
+    }
+
+    /// Whether requests are counted, and who may read the counts.
+    pub fn metrics(&self) -> &MetricsAccess {
+        &self.metrics
+    }
+
+    /// The same with other rules for that.
+    #[must_use]
+    pub fn with_metrics(self, metrics: MetricsAccess) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The same with another deadline, for tests.
@@ -120,11 +134,12 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 async fn handle_request(State(settings): State<LayerSettings>, request: Request, next: Next) -> Response {
     let mut started = Instant::now();
     let request_id = request_id_of(request.headers());
-    let span = span(&settings, request.headers(), &request_id);
+    let span = span(&request_id);
+    let trace = RequestTrace::of(request.headers(), settings.project.clone(), &span);
     let seen = AccessLogEntry::of(&request);
-    let (deadline, patience) = (seen.deadline(&settings), settings.body);
+    let (deadline, patience, is_counted) = (seen.deadline(&settings), settings.body, settings.metrics.is_counting());
     let header = HeaderValue::from_str(&request_id).ok();
-    let context = RequestContext { request_id, problems: settings.problems, span: span.clone() };
+    let context = RequestContext { request_id, problems: settings.problems, span: span.clone(), trace };
     let answered = async {
         if declared_length(request.headers()) > MAX_BODY as u64 {
             return too_large().into_response();
@@ -151,7 +166,11 @@ async fn handle_request(State(settings): State<LayerSettings>, request: Request,
     }
     // Keys and tokens are in here: nothing on the way may keep a copy unless the handler said so.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    span.in_scope(|| seen.log(&response, started.elapsed()));
+    let took = started.elapsed();
+    if is_counted {
+        observe(&seen.labels(&response), took);
+    }
+    span.in_scope(|| seen.log(&response, took));
     response
 }
 
@@ -186,8 +205,8 @@ fn declared_length(headers: &HeaderMap) -> u64 {
 }
 
 /// At error level, so that its fields are there whatever level is being logged.
-fn span(settings: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span {
-    let span = tracing::error_span!(
+fn span(request_id: &str) -> Span {
+    tracing::error_span!(
         "request",
         request_id,
         tenant = Empty,
@@ -195,21 +214,22 @@ fn span(settings: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span
         "logging.googleapis.com/trace" = Empty,
         "logging.googleapis.com/spanId" = Empty,
         "logging.googleapis.com/trace_sampled" = Empty,
-    );
-    if let Some(trace) = TraceContext::of(headers) {
-        span.record(telemetry::TRACE, trace.name(settings.project.as_deref()));
-        span.record(telemetry::TRACE_SAMPLED, trace.sampled);
-        if let Some(id) = trace.span {
-            span.record(telemetry::SPAN_ID, id);
-        }
-    }
-    span
+    )
 }
 
 /// A method's name where it is one that HTTP knows. Any other word is the client's own, and may be a secret.
 fn known(method: &Method) -> &'static str {
     const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
-    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("(other)")
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
+}
+
+/// In place of a method that HTTP does not know.
+const OTHER: &str = "(other)";
+
+/// How a request ended: the code of a problem, or what its handler said.
+fn outcome(response: &Response) -> &'static str {
+    let refused = response.extensions().get::<AnsweredProblem>().map(|refused| refused.0.as_str());
+    refused.or_else(|| response.extensions().get::<MetricOutcome>().map(|outcome| outcome.0)).unwrap_or("ok")
 }
 
 /// What the access log line says of a request: never its raw path or headers, which may carry what must not be logged.
@@ -239,13 +259,18 @@ impl AccessLogEntry {
         if self.is_push() { PUSH_DEADLINE } else { settings.deadline }
     }
 
+    /// What it is counted under.
+    fn labels(&self, response: &Response) -> RequestLabels {
+        let (status, outcome) = (response.status().as_u16(), outcome(response));
+        let method = Some(known(&self.method)).filter(|method| *method != OTHER).unwrap_or("_OTHER");
+        RequestLabels { route: self.path.clone(), method, status, outcome }
+    }
+
     fn log(&self, response: &Response, latency: Duration) {
         let path = self.path.as_ref().map_or("(no such path)", MatchedPath::as_str);
         let metric = self.metric();
         let status = response.status().as_u16();
-        let refused = response.extensions().get::<AnsweredProblem>().map(|refused| refused.0.as_str());
-        let outcome =
-            refused.or_else(|| response.extensions().get::<MetricOutcome>().map(|outcome| outcome.0)).unwrap_or("ok");
+        let outcome = outcome(response);
         let method = known(&self.method);
         // A start that waits for its stores is asked once a second, and is no fault.
         if metric == MetricName::HealthRequests && (status == 200 || path == "/health/started") {

@@ -12,6 +12,7 @@ pub mod credential_guesses;
 pub mod extract;
 pub(crate) mod health;
 pub mod layers;
+pub mod metrics;
 pub(crate) mod names;
 pub mod pages;
 pub mod problem;

@@ -7,7 +7,7 @@ use super::{
     connections::{ClientPatience, accept},
     health,
     layers::LayerSettings,
-    pages, security,
+    metrics, pages, security,
     start::ServiceStart,
     telemetry,
 };
@@ -76,11 +76,12 @@ pub fn install_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A service with its health paths, pages for people, whom to tell of a weakness and the layers, and its stores being tried for the first
+/// A service with its health paths, its metrics where it has any, pages for people, whom to tell of a weakness and the layers, and its stores being tried for the first
 /// time. Needs a runtime.
 pub fn app(service: Service, settings: &LayerSettings) -> Router {
     let start = ServiceStart::begin(service.checks.clone(), settings.start_patience);
     let router = connection_count::counted(service.router, &service.checks);
+    let router = router.merge(metrics::router(&service.checks, settings.metrics()));
     let router = router.merge(health::router(service.checks, start));
     let router = router.merge(security::router(settings.security.as_ref())).merge(pages::router(settings.pages()));
     layers(router, settings)

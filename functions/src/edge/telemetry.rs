@@ -6,7 +6,7 @@
 
 use super::config::LogConfig;
 use http::HeaderMap;
-use license_core::Clock;
+use license_core::{Clock, domain::id::draw_uuid};
 use serde::Serialize;
 use std::{fmt, io::Write, ops::Range};
 use time::format_description::well_known::Rfc3339;
@@ -75,8 +75,8 @@ metrics! {
     NotifyRequests = "notify/requests" at "/events",
     /// Looks for deliveries whose time has come.
     DueRequests = "notify/due_requests" at "/due",
-    /// Health checks.
-    HealthRequests = "health/requests" at "/health/started" | "/health/live" | "/health/ready",
+    /// Health checks, and scrapes of metrics.
+    HealthRequests = "health/requests" at "/health/started" | "/health/live" | "/health/ready" | "/metrics",
     /// Everything else.
     OtherRequests = "other/requests",
 }
@@ -97,6 +97,23 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
+    /// A new trace, which nobody keeps.
+    pub fn draw() -> Self {
+        Self { id: draw_uuid().simple().to_string(), span: None, sampled: false }
+    }
+
+    /// The trace in a text as `traceparent` has it (W3C Trace Context).
+    pub fn of_traceparent(text: &str) -> Option<Self> {
+        Self::w3c(text)
+    }
+
+    /// What is sent on, for work that belongs to this trace: the same trace, under a new span.
+    pub fn traceparent(&self) -> String {
+        let span = draw_uuid().simple().to_string();
+        // Never all zeros, which would name no span: a UUID has fixed bits in this half.
+        format!("00-{}-{}-{:02x}", self.id, &span[16..], u8::from(self.sampled))
+    }
+
     /// From `traceparent` (W3C Trace Context) or else Google's older `X-Cloud-Trace-Context`; anything malformed is no
     /// trace.
     pub fn of(headers: &HeaderMap) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! One try of a delivery, from its row to what is written of it.
 
+use crate::edge::metrics::count_attempt;
 use license_core::{
     Clock, Error, Result,
     domain::{
@@ -116,6 +117,7 @@ impl Deliverer {
         let next = schedule::next_delay(tries, f64::from(u32::from_le_bytes(random())) / f64::from(u32::MAX));
         let state = self.records().finish_delivery(delivery, &attempt, next).await?;
         let (webhook, outcome, status) = (delivery.webhook, attempt.outcome, attempt.status);
+        count_attempt(outcome);
         match state {
             Some(DeliveryState::Delivered) => {}
             Some(state) => {

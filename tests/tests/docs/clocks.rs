@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// A clock by its first words, a thing that it decides as the page puts it, and where: files, and what stands in each.
 type Decision = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const DECISIONS: [Decision; 25] = [
+const DECISIONS: [Decision; 26] = [
     (
         "the system clock",
         "times in tokens and certificates (`iat`, `exp`)",
@@ -162,6 +162,11 @@ const DECISIONS: [Decision; 25] = [
             ("migrations/0268_finish_mail.sql", "now() + make_interval"),
             ("core/src/records/mails.rs", "first.next_at <= now()"),
         ],
+    ),
+    (
+        "PostgreSQL `now()`",
+        "how long metrics say that an event has waited",
+        &[("core/src/records/seat_counts.rs", "now() - min(o.created_at)")],
     ),
 ];
 

@@ -47,7 +47,7 @@ const TABLES: [&str; 48] = [
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
     "public.outbox_waiting: nobody",
-    "public.pools: admin select; reaper select(tenant_id pool_id license_id name epoch changed_at counted_minute wants_since used_at grace_told)",
+    "public.pools: admin select; reaper select(tenant_id pool_id license_id name seats_total epoch changed_at counted_minute wants_since used_at grace_told)",
     "public.projects: admin select, insert, update(name key license_ids version archived_at)",
     "public.seats: admin select; reaper select(tenant_id pool_id seat_no holder hold_until retired)",
     "public.sessions: admin select",

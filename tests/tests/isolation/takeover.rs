@@ -296,7 +296,7 @@ async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_tab
         "select key_hmac from license_keys",
         "select * from users",
         "select features from licenses",
-        "select seats_total from pools",
+        "select status from pools",
         "select * from find_license('{number}', '{}', 'default')",
         GRANT,
         "select write_event('{tenant}', 'person.joined', '{}')",

@@ -123,6 +123,11 @@ impl StoreContact {
         self.connects.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether the store is away, as far as the last call can tell.
+    pub(super) fn is_away(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).away_since.is_some()
+    }
+
     /// How many connections were made so far.
     pub(super) fn connects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed)

@@ -2,9 +2,11 @@
 
 use super::{
     env::{ConfigResult, Environment, without_slash, wrong},
+    metrics::metrics_token,
     seats::start_patience,
     security::SecurityTxt,
 };
+use license_core::domain::secret::Secret;
 use std::time::Duration;
 
 /// How log lines look and which are written.
@@ -50,12 +52,14 @@ pub struct LayersConfig {
     pub security: Option<SecurityTxt>,
     /// `START_PATIENCE_SECONDS`: how long a start waits for stores that do not answer.
     pub start_patience: Duration,
+    /// `METRICS_TOKEN`: what a scrape of `/metrics` brings; `None`: there is no such page.
+    pub metrics_token: Option<Secret<String>>,
 }
 
 impl Default for LayersConfig {
     fn default() -> Self {
         let start_patience = Duration::from_secs(2);
-        Self { problems: "/problems".into(), front: String::new(), security: None, start_patience }
+        Self { problems: "/problems".into(), front: String::new(), security: None, start_patience, metrics_token: None }
     }
 }
 
@@ -70,7 +74,8 @@ impl LayersConfig {
         }
     }
 
-    /// Reads `DOCS_URL`, `PUBLIC_URL`, `SECURITY_CONTACT` and what belongs to it, and `START_PATIENCE_SECONDS`.
+    /// Reads `DOCS_URL`, `PUBLIC_URL`, `SECURITY_CONTACT` and what belongs to it, `START_PATIENCE_SECONDS` and
+    /// `METRICS_TOKEN`.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let url = |name| match env.get(name) {
             Some(url) => env.safe_url(name, url).map(|url| Some(without_slash(url))),
@@ -81,6 +86,12 @@ impl LayersConfig {
             Some(docs) => docs + "/errors",
             None => format!("{front}/problems"),
         };
-        Ok(Self { problems, front, security: SecurityTxt::from_env(env)?, start_patience: start_patience(env)? })
+        Ok(Self {
+            problems,
+            front,
+            security: SecurityTxt::from_env(env)?,
+            start_patience: start_patience(env)?,
+            metrics_token: metrics_token(env)?,
+        })
     }
 }

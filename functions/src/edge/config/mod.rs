@@ -13,6 +13,7 @@ mod keys;
 mod listen;
 mod logs;
 mod mail;
+mod metrics;
 mod migrate;
 mod pubsub;
 mod root;

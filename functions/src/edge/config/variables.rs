@@ -7,8 +7,7 @@ use super::variable::{
     VariableReaders::{Every, LocalMachine, Only, WithRecords, WithSeats},
 };
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
-/// `CLOUD_RUN_JOB` are not among them: Cloud Run sets them.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`; none that Cloud Run sets.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {
@@ -60,6 +59,12 @@ pub const VARIABLES: &[Variable] = &[
         readers: Every,
         default: Value("2"),
         meaning: "how long a start (and migrate) waits for stores that do not answer, 0 to 600",
+    },
+    Variable {
+        name: "METRICS_TOKEN",
+        readers: Every,
+        default: Unset,
+        meaning: "what a scrape of /metrics sends as a bearer token; without it there is no such page",
     },
     Variable {
         name: "REDIS_URL",

@@ -6,6 +6,7 @@ mod extract;
 #[cfg(unix)]
 mod files;
 mod layers;
+mod metrics;
 mod problem;
 mod rate;
 mod serve;
