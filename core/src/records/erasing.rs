@@ -55,7 +55,10 @@ pub struct ErasureReport {
     /// Webhooks.
     #[serde(default)]
     pub webhooks: i64,
-    /// 1 if the organization had the name of the person.
+    /// Licenses, whose external id or metadata named the person.
+    #[serde(default)]
+    pub licenses: i64,
+    /// 1 if the organization's name, external id or metadata named the person.
     pub organizations: i64,
     /// Where the next request goes on; `None`: all is done.
     pub next: Option<ErasureCursor>,
@@ -181,7 +184,7 @@ impl Records {
         Ok(query.fetch_one(sql).await?)
     }
 
-    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, the organization's name) and
+    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, what the vendor wrote beside licenses and the organization) and
     /// counts it into the report.
     pub(crate) async fn erase_things(
         &self,
@@ -190,7 +193,7 @@ impl Records {
         report: &mut ErasureReport,
     ) -> Result<()> {
         let mut transaction = self.begin_patiently(tenant).await?;
-        let sql = "select invitations, api_tokens, projects, webhooks, organizations
+        let sql = "select invitations, api_tokens, projects, webhooks, licenses, organizations
             from history.erase_things($1, $2, $3, $4, $5)";
         let row = sqlx::query(sql)
             .bind(tenant.0)
@@ -203,7 +206,7 @@ impl Records {
         transaction.commit().await?;
         (report.invitations, report.api_tokens) = (row.try_get("invitations")?, row.try_get("api_tokens")?);
         (report.projects, report.webhooks) = (row.try_get("projects")?, row.try_get("webhooks")?);
-        report.organizations = row.try_get("organizations")?;
+        (report.licenses, report.organizations) = (row.try_get("licenses")?, row.try_get("organizations")?);
         Ok(())
     }
 

@@ -20,7 +20,7 @@
 //!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
-//!   `registration.rs`
+//!   `registration.rs` · the vendor's own: `vendor_tokens.rs`, `labels.rs`, `staff_search.rs`
 //! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain ·
 //!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
 //!   reads: `staff_reads.rs`
@@ -47,6 +47,7 @@ mod filtered;
 mod history;
 mod invitations;
 mod joining;
+mod labels;
 mod licenses;
 mod login;
 mod migrate;
@@ -63,10 +64,12 @@ mod row;
 mod seats;
 mod sessions;
 mod staff_reads;
+mod staff_search;
 mod subject;
 mod sweep;
 mod tokens;
 mod usage;
+mod vendor_tokens;
 mod voiding;
 mod webhooks;
 
@@ -88,6 +91,7 @@ pub use filtered::WINDOW;
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
+pub use labels::LabelledKind;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
 pub use login::RecordsAddress;
@@ -107,9 +111,11 @@ pub use role::DatabaseRole;
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow};
+pub use staff_search::{FoundLicense, LicenseSearch, OrganizationSearch};
 pub(crate) use subject::SubjectIdentifiers;
 pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, ToDo};
 pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
 pub use usage::{UsageFilter, UsagePoint, UsageStep};
+pub use vendor_tokens::{NewVendorToken, VendorTokenRow};
 pub use webhooks::{ReplaySpan, WebhookRow, WebhookSettings};

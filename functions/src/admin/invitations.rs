@@ -16,6 +16,7 @@ use axum::{
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, email::Email},
+    management::IssuedInvitation,
     records::{self, InvitationState},
 };
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,12 @@ pub(super) struct NewInvitation {
     secret: String,
     /// What to do with it, in words.
     how: &'static str,
+}
+
+impl From<IssuedInvitation> for NewInvitation {
+    fn from(it: IssuedInvitation) -> Self {
+        Self { secret: it.secret.reveal().to_owned(), invitation: it.invitation.into(), how: HOW }
+    }
 }
 
 const HOW: &str = "Hand the secret to the person yourself; no mail is sent. Who signs in with this address and sends \
@@ -169,9 +176,7 @@ pub(super) async fn invite_person(
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
     let invited = service.management.invite(&caller, &email, role).await?;
-    let secret = invited.secret.reveal().to_owned();
-    let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
-    Ok((StatusCode::CREATED, axum::Json(answer)))
+    Ok((StatusCode::CREATED, axum::Json(NewInvitation::from(invited))))
 }
 
 /// Revoke an invitation

@@ -116,7 +116,7 @@ async fn an_admins_operation_with_one_tenant_and_anothers_pool_or_license_finds_
         .await
         .unwrap();
     assert_eq!(outcome, None, "there is no such session");
-    let edited = management.edit_license(&act, wrong.id, None, &staff::seats(2), None).await;
+    let edited = management.edit_license(&act, wrong.id, &staff::seats(2).into(), None).await;
     assert_eq!(refusal(edited), ChangeRefusal::NotFound);
     for status in [Status::Suspended, Status::Active, Status::Revoked] {
         let set = management.set_license_status(&act, wrong.id, status).await;
@@ -182,6 +182,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "grant_seat",
         "kick_seat",
         "kick_session",
+        "label_license",
         "lock_license",
         "lock_pools",
         "machines_on_grace",
@@ -218,7 +219,7 @@ async fn a_role_calls_only_the_functions_of_its_own_operations() {
     for role in [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Notify] {
         let management = Management::new(two.records(role));
         let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));
-        denied(unavailable(management.edit_license(&act, two.a.id, None, &staff::seats(100), None).await));
+        denied(unavailable(management.edit_license(&act, two.a.id, &staff::seats(100).into(), None).await));
         denied(unavailable(management.set_license_status(&act, two.a.id, Status::Suspended).await));
         denied(unavailable(management.rotate_key(&act, two.a.id, staff::rotation(0), &peppers).await));
         let mut connection = two.as_role(role).await;
