@@ -118,6 +118,21 @@ async fn an_admins_operation_with_one_tenant_and_anothers_pool_or_license_finds_
     assert_eq!(outcome, None, "there is no such session");
     let edited = management.edit_license(&act, wrong.id, &staff::seats(2).into(), None).await;
     assert_eq!(refusal(edited), ChangeRefusal::NotFound);
+    let labelled: bool = sqlx::query_scalar("select label_license($1, $2, 'x', '{}', '{}')")
+        .bind(wrong.tenant.0)
+        .bind(wrong.id.0)
+        .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)
+        .await
+        .unwrap();
+    assert!(!labelled, "there is no such license");
+    // What staff's lists read is read in the name of the organization that each row is said to be of.
+    let shown: i64 = sqlx::query_scalar("select count(*) from read_licenses(array[$1], array[$2])")
+        .bind(wrong.tenant.0)
+        .bind(wrong.id.0)
+        .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)
+        .await
+        .unwrap();
+    assert_eq!(shown, 0);
     for status in [Status::Suspended, Status::Active, Status::Revoked] {
         let set = management.set_license_status(&act, wrong.id, status).await;
         assert_eq!(refusal(set), ChangeRefusal::NotFound);

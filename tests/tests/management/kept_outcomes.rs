@@ -4,8 +4,8 @@
 use crate::desk::{Answer, Desk};
 use license_core::{
     management::{
-        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedWebhook, RotatedKey, SessionEnd,
-        TestedWebhook, VoidingResult,
+        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedVendorToken, IssuedWebhook,
+        MadeOrganization, RotatedKey, SessionEnd, TestedWebhook, VoidingResult,
     },
     records::{ErasureReport, ProjectRow, ReplayedDeliveries},
 };
@@ -35,7 +35,9 @@ fn read_of(path: &str, kept: &Value) -> Result<Value, String> {
         "suspend" | "resume" | "revoke" => read::<ChangedLicense>(kept),
         "rotate-key" => read::<RotatedKey>(kept),
         "invitations" => read::<IssuedInvitation>(kept),
+        "api-tokens" if path.contains("/staff/") => read::<IssuedVendorToken>(kept),
         "api-tokens" => read::<IssuedApiToken>(kept),
+        "organizations" => read::<MadeOrganization>(kept),
         "webhooks" | "rotate-secret" => read::<IssuedWebhook>(kept),
         "test" => read::<TestedWebhook>(kept),
         "replay" => read::<ReplayedDeliveries>(kept),

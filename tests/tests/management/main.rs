@@ -45,5 +45,7 @@ mod tokens;
 mod traces;
 mod trials;
 mod usage;
+mod vendor;
+mod vendor_tokens;
 mod voiding;
 mod webhooks;
