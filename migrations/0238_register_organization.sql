@@ -61,6 +61,7 @@ begin
   number_free := create_license(p_tenant, p_license, p_pool, p_number, p_key_hmac, product.product,
     product.registration_plan);
   if not number_free then raise exception 'license number taken' using errcode = 'UQ001'; end if;
+  perform make_first_alert_rules(p_tenant);
   insert into outbox (tenant_id, kind, payload)
   values (p_tenant, 'organization.created', jsonb_build_object('user_id', user_id));
   outcome := 'CREATED';

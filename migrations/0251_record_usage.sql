@@ -4,7 +4,7 @@
 create function record_usage(p_tenant uuid, p_pool uuid, p_told jsonb) returns int
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
-  pool pools; license_number text; written int;
+  pool pools; license_number text; written int; fullest int; refusals bigint;
   -- Behind: what waited for a reaper, and for a pool's next use. Ahead: the drift of a clock.
   first_minute constant bigint := extract(epoch from now() - interval '8 days') / 60;
   this_minute constant bigint := extract(epoch from now()) / 60;
@@ -70,7 +70,13 @@ begin
     from told t join fresh f on f.at = t.at
     where t.held > 0 or t.peak > 0 or t.denied > 0
     group by t.entry, t.held, t.peak, t.total, t.denied, t.refused, t.seen order by min(t.minute))
-  select count(*) into written from fresh;
+  select count(*), max(f.used::bigint * 100 / nullif(f.total, 0)), sum(f.refused) into written, fullest, refusals
+  from fresh f;
+  -- Whoever wants to be told of a pool that is used so much, or that was full when a seat was wanted.
+  if fullest > 0 or refusals > 0 then
+    perform wake_alert_rules(p_tenant, array_remove(array[case when fullest > 0 then 'pool_use' end,
+      case when refusals > 0 then 'wants_refused' end], null), pool.license_id, fullest);
+  end if;
 
   -- Every use up to the last of these minutes is told now: no sweep need look at the pool for it again. used_at may be a
   -- minute older than the last use, which Redis may have counted a minute later, by a clock that is not this one.

@@ -7,6 +7,7 @@ begin
   perform set_config('app.tenant_id', p_organization::text, true);
   insert into organizations (tenant_id, name, name_key, external_id, metadata)
   values (p_organization, p_name, p_name_key, p_external_id, p_metadata);
+  perform make_first_alert_rules(p_organization);
   insert into outbox (tenant_id, kind, payload)
   values (p_organization, 'organization.created', jsonb_build_object('external_id', p_external_id));
 end $$;

@@ -11,7 +11,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
          ('usage_hours', 'public.usage_hours'::regclass, 'usage_hours', 'at', 'pool_id'),
          ('denials', 'public.denials'::regclass, 'denials', 'at', 'denial_id'),
          -- Events are replayed as far back as their deliveries are kept, and there is none older than its database.
-         ('deliveries', 'public.webhook_deliveries'::regclass, 'deliveries', 'at', 'event_id')
+         ('deliveries', 'public.webhook_deliveries'::regclass, 'deliveries', 'at', 'event_id'),
+         ('mails', 'public.mails'::regclass, 'mails', 'at', 'mail_id')
 $$;
 revoke execute on function history.kinds from public;
 
@@ -48,6 +49,10 @@ begin
   if part like 'deliveries\_%' then
     execute format('alter table history.%I alter column webhook_id set statistics 0', part);
     -- Where a row was before it was tried is dead, and in the way of who looks for the first that waits.
+    execute format('alter table history.%I set (autovacuum_vacuum_scale_factor = 0.05)', part);
+  end if;
+  if part like 'mails\_%' then
+    execute format('alter table history.%I alter column user_id set statistics 0', part);
     execute format('alter table history.%I set (autovacuum_vacuum_scale_factor = 0.05)', part);
   end if;
   if month is null then
@@ -87,7 +92,7 @@ begin
     execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
     call history.attach(kind.root, kind.part || '_rest', null);
     perform history.make_months(kind.part, kind.root,
-      case when kind.part in ('usage_minutes', 'usage_hours', 'denials', 'deliveries')
+      case when kind.part in ('usage_minutes', 'usage_hours', 'denials', 'deliveries', 'mails')
         then history.month_after(history.month_of(now()), -1) else now() end);
   end loop;
 end $$;

@@ -74,7 +74,7 @@ begin
     if found then
       -- Tables of organizations let nobody write another one's rows: one organization's at a time.
       if kind.root in ('public.usage_minutes'::regclass, 'public.usage_hours'::regclass, 'public.denials'::regclass,
-        'public.webhook_deliveries'::regclass) then
+        'public.webhook_deliveries'::regclass, 'public.mails'::regclass) then
         execute format('select tenant_id from history.%I limit 1', aside) into tenant;
         perform set_config('app.tenant_id', tenant::text, true);
       end if;

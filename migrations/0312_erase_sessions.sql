@@ -10,7 +10,8 @@ revoke execute on function history.first_id from public;
 create function history.places(p_part text) returns setof regclass
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case p_part when 'sessions' then 'public.sessions' when 'denials' then 'public.denials'
-    when 'deliveries' then 'public.webhook_deliveries' else 'public.outbox' end::regclass
+    when 'deliveries' then 'public.webhook_deliveries' when 'mails' then 'public.mails'
+    else 'public.outbox' end::regclass
   union all
   select c.oid::regclass from pg_class c
   where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' and not c.relispartition

@@ -10,10 +10,11 @@ revoke execute on function history.scrub_metadata from public;
 
 -- What people manage is little and blanked at once: invitations (an open one is taken back, since nobody can join with
 -- it any more), API tokens, projects, webhooks (one whose address names the person is disabled, since nothing can be
--- sent there any more), and of licenses and the organization itself the name and what the vendor's systems wrote there,
--- where they name the person.
+-- sent there any more), alert rules, and of licenses and the organization itself the name and what the vendor's systems
+-- wrote there, where they name the person.
 create function history.erase_things(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[], p_users uuid[],
-  out invitations bigint, out api_tokens bigint, out projects bigint, out webhooks bigint, out licenses bigint,
+  out invitations bigint, out api_tokens bigint, out projects bigint, out webhooks bigint, out alert_rules bigint,
+  out licenses bigint,
   out organizations bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -52,6 +53,12 @@ begin
   where w.tenant_id = p_tenant and w.webhook_id = h.webhook_id
     and (h.in_url or history.names(w.description, p_people) or history.names(w.created_by, p_people));
   get diagnostics webhooks = row_count;
+  update public.alert_rules r
+  set description = case when history.names(r.description, p_people) then 'erased' else r.description end,
+      created_by = case when history.names(r.created_by, p_people) then 'erased' else r.created_by end,
+      version = r.version + 1
+  where r.tenant_id = p_tenant and (history.names(r.description, p_people) or history.names(r.created_by, p_people));
+  get diagnostics alert_rules = row_count;
   -- What the vendor's systems wrote beside what they sold.
   update public.licenses l
   set external_id = h.external_id, metadata = h.metadata, version = l.version + 1

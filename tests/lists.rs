@@ -87,6 +87,17 @@ pub(crate) fn lists() -> Vec<List> {
     );
     list("/webhooks/{webhook}/deliveries", format!("from={at}"), "event_id", format!("{deliveries} and at >= '{at}'"));
     list("/webhooks/{webhook}/deliveries", format!("to={at}"), "event_id", format!("{deliveries} and at < '{at}'"));
+    list("/alert-rules", String::new(), "rule_id", "alert_rules where deleted_at is null".into());
+    list("/alerts", String::new(), "alert_id", "alerts".into());
+    for (filter, value, column) in [
+        ("open", "true", "state = 'open'".to_owned()),
+        ("kind", "wants_refused", "kind = 'wants_refused'".to_owned()),
+        ("license", &license, format!("license_id = '{license}'")),
+        ("from", &at, format!("raised_at >= '{at}'")),
+        ("to", &at, format!("raised_at < '{at}'")),
+    ] {
+        list("/alerts", format!("{filter}={value}"), "alert_id", format!("alerts where {column}"));
+    }
     list("/licenses", String::new(), "license_id", "licenses".into());
     for (filter, value) in [("status", "suspended"), ("tier", "pro"), ("product", "viewer")] {
         let rows = format!("licenses where {filter} = '{value}'");

@@ -110,3 +110,17 @@ select current_setting('app.tenant_id')::uuid, '01970000-eeee-7000-8000-00000000
   (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
   at, 'seat.granted', case n % 25 when 3 then 'failed' else 'delivered' end, 1, at
 from (select n, date_trunc('milliseconds', now() - n * interval '25 seconds') as at from generate_series(0, 99999) n) d;
+
+-- More rules than an organization may have, a thousand that were deleted, and 100,000 alerts of 30 days; one in 25 each is open, of one
+-- kind and of one license.
+insert into alert_rules (tenant_id, rule_id, kind, days, created_by, deleted_at, look_at)
+select current_setting('app.tenant_id')::uuid, ('01970000-ffff-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'license_ends', 14,
+  'owner@example.com', case when n >= 30 then now() end, null
+from generate_series(0, 1029) n;
+
+insert into alerts (tenant_id, alert_id, rule_id, kind, subject, license_id, number, product, pool, since, raised_at, ended_at, end_reason)
+select current_setting('app.tenant_id')::uuid, (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+  '01970000-ffff-7000-8000-000000000000', case n % 25 when 4 then 'wants_refused' else 'pool_use' end, gen_random_uuid(),
+  ('01970000-aaaa-7000-8000-' || lpad(to_hex(case n % 25 when 5 then 77 else n % 10000 end), 12, '0'))::uuid, 'N', 'coditect', 'default', at, at,
+  case when n % 25 <> 6 then at end, case when n % 25 <> 6 then 'back_to_normal' end
+from (select n, date_trunc('milliseconds', now() - n * interval '25 seconds') as at from generate_series(0, 99999) n) a;

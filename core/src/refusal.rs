@@ -114,6 +114,10 @@ pub enum ChangeRefusal {
     WebhookInactive,
     /// The event is sent to the webhook without being asked for: it is due, or being sent.
     DeliveryUnderWay,
+    /// The organization has as many alert rules as it may have.
+    TooManyAlertRules,
+    /// An alert rule is for a license that the organization does not have.
+    UnknownLicenseOfRule,
     /// The cursor is not of an erasure of this subject that began today.
     UnknownErasure,
     /// Another organization, or another license, has this external id.

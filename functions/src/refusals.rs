@@ -118,6 +118,10 @@ fn problem(refusal: ChangeRefusal) -> Problem {
             "This event is due or being sent just now, so there is nothing to repeat. Read the delivery again in a \
                  minute.",
         ),
+        Refusal::TooManyAlertRules => {
+            Problem::invalid("kind", "is one too many: an organization has at most 50 alert rules. Delete one first")
+        }
+        Refusal::UnknownLicenseOfRule => Problem::invalid("license_id", "must be a license of this organization"),
         Refusal::DefaultProductNeeded => conflict(
             "There must always be a default product, for registrations that name none. Make another product the \
                  default first; this one then stops being the default.",

@@ -122,6 +122,8 @@ class TheServersReadme(PageCase):
         told = sections(README)["Be told"].replace(":9400", f":{(port := free_port(9400))}").replace(", 9400)", f", {port})")
         receiver, webhook, fill, lists = blocks(told)
         listed = "until curl -s $ORG/denials -H \"Authorization: Bearer $ME\" | grep -q '\"state\"'; do sleep 0.2; done\n"
+        # A minute is counted when it is over.
+        listed += "until curl -s $ORG/alerts -H \"Authorization: Bearer $ME\" | grep -q '\"state\"'; do sleep 0.5; done\n"
         # It ends with the shell: what a script runs in the background does not hear Ctrl-C.
         receiver += 'trap "kill $!" EXIT; trap "exit 1" INT TERM\n'
         parts = [*blocks(sections(README)["Manage it"]), receiver, webhook, fill, listed, lists]
@@ -130,7 +132,7 @@ class TheServersReadme(PageCase):
         self.addCleanup(end, shell)
         lines = Lines(shell.stdout)
         for words in ('"secret":"whsec_', "no_seats_available", "over"):
-            lines.until(words)
+            lines.until(words, patience=150)
         if not any(line.startswith("received ") for line in lines.all):
             lines.until("received ")
         [first, *_] = [line for line in lines.all if line.startswith("received ")]
@@ -141,6 +143,7 @@ class TheServersReadme(PageCase):
         self.assertIn('"code":"no_seats_available"', printed)
         self.assertIn("id,at,code,ended_at,", printed, "and as CSV")
         self.assertIn('"seat_hours"', printed)
+        self.assertRegex(printed, r'"kind":"wants_refused","state":"open"')
 
 
 class Operating(PageCase):

@@ -63,7 +63,8 @@ impl PersonRole {
 text_enum! {
     /// A permission of an API token. A token acts for the organization, so it has no role.
     Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, \
-             sessions:write, projects:read, projects:write, usage:read, webhooks:read, webhooks:write, audit:read";
+             sessions:write, projects:read, projects:write, usage:read, webhooks:read, webhooks:write, alerts:read, \
+             alerts:write, audit:read";
     /// Reads the data of the organization itself.
     OrganizationRead = "organization:read",
     /// Reads the people of the organization.
@@ -86,6 +87,10 @@ text_enum! {
     WebhooksRead = "webhooks:read",
     /// Makes, changes and deletes webhooks, and has events sent again.
     WebhooksWrite = "webhooks:write",
+    /// Reads alert rules and what they raised.
+    AlertsRead = "alerts:read",
+    /// Makes, changes and deletes alert rules.
+    AlertsWrite = "alerts:write",
     /// Reads the audit log.
     AuditRead = "audit:read",
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// Every kind of event that webhooks can ask for, as docs/API.md lists them. `webhook.test` is not among them: it is
 /// sent to the webhook that is tested, whatever it asks for.
-pub const EVENT_KINDS: [&str; 17] = [
+pub const EVENT_KINDS: [&str; 19] = [
     "seat.granted",
     "seat.freed",
     "seat.denied",
@@ -25,6 +25,8 @@ pub const EVENT_KINDS: [&str; 17] = [
     "license.key_rotated",
     "webhook.paused",
     "webhook.disabled",
+    "alert.raised",
+    "alert.ended",
 ];
 
 /// One event: a row of the outbox and the message that is published from it. An event is published at least once;

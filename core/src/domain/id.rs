@@ -49,6 +49,10 @@ uuid_id! {
     KeyId,
     /// The id of a webhook: an address that an organization registered for its events.
     WebhookId,
+    /// The id of an alert rule: of what an organization wants to be told.
+    AlertRuleId,
+    /// The id of an alert: what a rule raised of one pool, license or webhook.
+    AlertId,
     /// A UUID that a client draws once for each start of its process and repeats in every retry.
     Attempt,
 }
@@ -67,6 +71,13 @@ impl TenantId {
 }
 
 impl SessionId {
+    /// Makes a new id that is ordered by time (UUID version 7).
+    pub fn draw() -> Self {
+        Self(draw_uuid())
+    }
+}
+
+impl AlertRuleId {
     /// Makes a new id that is ordered by time (UUID version 7).
     pub fn draw() -> Self {
         Self(draw_uuid())

@@ -3,6 +3,7 @@
 //! Nothing in this module does I/O, is `async` or uses a client of another system.
 
 pub mod access;
+pub mod alert;
 pub mod claimant;
 pub mod credential;
 pub mod delivery;

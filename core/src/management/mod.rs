@@ -1,5 +1,5 @@
 //! What people may do, and what is refused: to organizations, people, invitations, projects, API tokens, plans,
-//! licenses, sessions and webhooks. One file for each of these nouns.
+//! licenses, sessions, webhooks and alert rules. One file for each of these nouns.
 //!
 //! The rules stand here; the statements that read and write rows stand in [`crate::records`], in a file of the same
 //! noun. A change is one transaction (`Records::change`): it is audited in it, and made once however often a request
@@ -10,6 +10,7 @@
 //! acquire or sweep repairs the copy.
 
 mod access_policy;
+mod alert_rules;
 mod erasing;
 mod granted_access;
 mod invitations;
@@ -27,6 +28,7 @@ mod vendor_tokens;
 mod voiding;
 mod webhooks;
 
+pub use alert_rules::AlertRuleEdit;
 pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};

@@ -44,7 +44,7 @@ pub struct AuditEntryRow {
 }
 
 /// Every action that an entry of an organization's audit log can have.
-pub const ACTIONS: [&str; 31] = [
+pub const ACTIONS: [&str; 34] = [
     "organization.created",
     "organization.renamed",
     "organization.tokens_voided",
@@ -72,6 +72,9 @@ pub const ACTIONS: [&str; 31] = [
     "webhook.secret_rotated",
     "webhook.tested",
     "webhook.replayed",
+    "alert_rule.created",
+    "alert_rule.edited",
+    "alert_rule.deleted",
     "person.erased",
     "machine.erased",
     "staff.read",

@@ -55,6 +55,9 @@ pub struct ErasureReport {
     /// Webhooks.
     #[serde(default)]
     pub webhooks: i64,
+    /// Alert rules.
+    #[serde(default)]
+    pub alert_rules: i64,
     /// Licenses, whose external id or metadata named the person.
     #[serde(default)]
     pub licenses: i64,
@@ -184,8 +187,8 @@ impl Records {
         Ok(query.fetch_one(sql).await?)
     }
 
-    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, what the vendor wrote beside licenses and the organization) and
-    /// counts it into the report.
+    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, alert rules, and what the
+    /// vendor wrote beside licenses and the organization) and counts it into the report.
     pub(crate) async fn erase_things(
         &self,
         tenant: TenantId,
@@ -193,7 +196,7 @@ impl Records {
         report: &mut ErasureReport,
     ) -> Result<()> {
         let mut transaction = self.begin_patiently(tenant).await?;
-        let sql = "select invitations, api_tokens, projects, webhooks, licenses, organizations
+        let sql = "select invitations, api_tokens, projects, webhooks, alert_rules, licenses, organizations
             from history.erase_things($1, $2, $3, $4, $5)";
         let row = sqlx::query(sql)
             .bind(tenant.0)
@@ -206,7 +209,8 @@ impl Records {
         transaction.commit().await?;
         (report.invitations, report.api_tokens) = (row.try_get("invitations")?, row.try_get("api_tokens")?);
         (report.projects, report.webhooks) = (row.try_get("projects")?, row.try_get("webhooks")?);
-        (report.licenses, report.organizations) = (row.try_get("licenses")?, row.try_get("organizations")?);
+        (report.alert_rules, report.licenses) = (row.try_get("alert_rules")?, row.try_get("licenses")?);
+        report.organizations = row.try_get("organizations")?;
         Ok(())
     }
 

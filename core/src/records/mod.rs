@@ -2,11 +2,11 @@
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
 //! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
-//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, and `erase_step` for an
+//! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, `judge_alert_rule`, and `erase_step` for an
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify
-//! `due_webhooks`, of whoever asks
+//! `due_webhooks` and `due_alert_rules`, of whoever asks
 //! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
 //! makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
@@ -22,7 +22,8 @@
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
 //!   `registration.rs` · the vendor's own: `vendor_tokens.rs`, `labels.rs`, `staff_search.rs`
 //! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain ·
-//!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
+//!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `alert_rules.rs`, `alerts.rs`: of
+//!   what an organization wants to be told, and what was · `judging.rs`: which rules are due · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
 //!   reads: `staff_reads.rs`
 //! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
 //!
@@ -31,6 +32,8 @@
 //! `pg_stat_statements` and PostgreSQL's log say which one it was.
 
 mod access_policy;
+mod alert_rules;
+mod alerts;
 mod audit;
 mod audit_chain;
 mod caller;
@@ -47,6 +50,7 @@ mod filtered;
 mod history;
 mod invitations;
 mod joining;
+mod judging;
 mod labels;
 mod licenses;
 mod login;
@@ -74,6 +78,9 @@ mod voiding;
 mod webhooks;
 
 pub use access_policy::AccessPolicyRow;
+pub(crate) use alert_rules::RuleEnding;
+pub use alert_rules::{AlertRuleRow, AlertRuleSettings};
+pub use alerts::{AlertFilter, AlertRow};
 pub use audit::{ACTIONS, AuditEntryRow, AuditFilter, AuditSubject};
 pub use audit_chain::{ChainCursor, CheckedStretch, ExportedStretch};
 pub use caller::{Caller, Operation, Principal, RepeatableRequest};
@@ -91,6 +98,7 @@ pub use filtered::WINDOW;
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
+pub use judging::{DueRule, Judgement};
 pub use labels::LabelledKind;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};

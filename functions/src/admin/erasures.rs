@@ -27,7 +27,7 @@ pub(super) struct NewErasure {
 /// What this request blanked.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "deliveries": 2, "audit_entries": 4,
-    "people": 1, "invitations": 1, "api_tokens": 0, "projects": 0, "webhooks": 1, "licenses": 0,
+    "people": 1, "invitations": 1, "api_tokens": 0, "projects": 0, "webhooks": 1, "alert_rules": 1, "licenses": 0,
     "organizations": 0}, "next_cursor": null}))]
 pub(super) struct Erasure {
     /// The entry of the audit log that says who erased, and when.
@@ -61,6 +61,8 @@ pub(super) struct ErasedRows {
     projects: i64,
     /// Webhooks they made, or whose description or address names them.
     webhooks: i64,
+    /// Alert rules they made, or whose description names them.
+    alert_rules: i64,
     /// Licenses whose external id or metadata named them.
     licenses: i64,
     /// 1 where the organization's name, external id or metadata named them.
@@ -70,7 +72,7 @@ pub(super) struct ErasedRows {
 impl From<ErasureReport> for Erasure {
     fn from(it: ErasureReport) -> Self {
         let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
-        let ErasureReport { denials, deliveries, webhooks, licenses, organizations, .. } = it;
+        let ErasureReport { denials, deliveries, webhooks, alert_rules, licenses, organizations, .. } = it;
         let erased = ErasedRows {
             sessions,
             denials,
@@ -82,6 +84,7 @@ impl From<ErasureReport> for Erasure {
             api_tokens,
             projects,
             webhooks,
+            alert_rules,
             licenses,
             organizations,
         };
@@ -92,8 +95,8 @@ impl From<ErasureReport> for Erasure {
 /// Erase a person or a machine
 ///
 /// Blanks names, addresses and labels of the person or machine wherever the organization has them: in sessions,
-/// denials, events, what receivers of webhooks answered, the audit log, people who left, invitations, API tokens and
-/// webhooks. Ids, times and counts stay, and a holder of a seat keeps it. A person who belongs to the organization must
+/// denials, events, what receivers of webhooks answered, the audit log, people who left, invitations, API tokens,
+/// webhooks and alert rules. Ids, times and counts stay, and a holder of a seat keeps it. A person who belongs to the organization must
 /// be removed first. An erasure that is too large for one request is continued: send `next_cursor` as `cursor` until it
 /// is null, with a new `Idempotency-Key` if any. Erasing again what is erased changes nothing.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/erasures", tag = "Erasures", request_body = NewErasure,

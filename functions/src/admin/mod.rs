@@ -9,6 +9,8 @@
 
 pub mod access;
 mod access_policy;
+mod alert_rules;
+mod alerts;
 pub(crate) mod answer;
 mod audit;
 mod callers;
@@ -150,6 +152,10 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::read_delivery))
         .routes(routes!(deliveries::replay_delivery))
+        .routes(routes!(alert_rules::list_alert_rules, alert_rules::create_alert_rule))
+        .routes(routes!(alert_rules::read_alert_rule, alert_rules::edit_alert_rule, alert_rules::delete_alert_rule))
+        .routes(routes!(alerts::list_alerts))
+        .routes(routes!(alerts::read_alert))
         .routes(routes!(audit::list_audit_log))
         .routes(routes!(chain::verify_audit_log))
         .routes(routes!(chain::export_audit_log))

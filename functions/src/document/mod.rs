@@ -55,6 +55,7 @@ else a new one. Name it when you report a fault.
          (name = "Projects", description = "What sessions can be told apart by besides the license"),
          (name = "API tokens", description = "What scripts of an organization authenticate with"),
          (name = "Webhooks", description = "Where the organization's events are sent, and what became of them"),
+         (name = "Alerts", description = "Of what an organization wants to be told, and what was"),
          (name = "Audit log", description = "Who did what, to what, from where"),
          (name = "Erasures", description = "People and machines whose names are blanked"),
          (name = "Staff", description = "The vendor's own"),

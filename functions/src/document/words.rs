@@ -5,6 +5,7 @@
 use license_core::{
     domain::{
         access::{PersonRole, Scope, VendorScope},
+        alert::{AlertKind, AlertState},
         delivery::DeliveryState,
         event::EVENT_KINDS,
         session::EndReason,
@@ -38,6 +39,18 @@ const OUTCOMES: [&str; 11] = [
     "no_client",
     "secret_unreadable",
 ];
+/// Why alerts end.
+const END_REASONS: [&str; 9] = [
+    "back_to_normal",
+    "not_told",
+    "license_over",
+    "license_not_active",
+    "webhook_disabled",
+    "webhook_deleted",
+    "rule_changed",
+    "rule_disabled",
+    "rule_deleted",
+];
 const ACTORS: [&str; 4] = ["person", "token", "staff", "vendor_token"];
 const TERM_CODES: [&str; 4] = ["license_suspended", "license_revoked", "license_expired", "license_not_started"];
 
@@ -49,6 +62,8 @@ fn table() -> Vec<Words> {
     let reasons = EndReason::ALL.map(EndReason::as_str);
     let invitation_states = InvitationState::ALL.map(InvitationState::as_str);
     let deliveries: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
+    let alerts: Vec<_> = AlertKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let alert_states: Vec<_> = AlertState::ALL.iter().map(|state| state.as_str()).collect();
     vec![
         of(
             &roles,
@@ -76,6 +91,13 @@ fn table() -> Vec<Words> {
         of(&EVENT_KINDS, &[("Webhook", "events"), ("CreateWebhook", "events"), ("EditWebhook", "events")]),
         of(&["enabled", "disabled", "paused"], &[("Webhook", "status")]),
         of(&deliveries, &[("Delivery", "state")]),
+        of(&alerts, &[("AlertRule", "kind"), ("CreateAlertRule", "kind"), ("Alert", "kind")]),
+        of(
+            &["owner", "admin"],
+            &[("AlertRule", "mail_roles"), ("CreateAlertRule", "mail_roles"), ("EditAlertRule", "mail_roles")],
+        ),
+        of(&alert_states, &[("Alert", "state")]),
+        of(&END_REASONS, &[("Alert", "end_reason")]),
         of(&OUTCOMES, &[("Attempt", "outcome")]),
         of(&["desktop", "container", "ci"], &[("ClientFacts", "deployment"), ("SessionClient", "deployment")]),
         of(&["minute", "hour", "day"], &[("Usage", "step")]),

@@ -1,12 +1,13 @@
-//! notify: sends events to the webhooks of organizations. Takes only authenticated pushes.
+//! notify: sends events to the webhooks of organizations, and judges what is to be told of. Takes only authenticated pushes.
 //!
 //! What is to be sent stands in PostgreSQL, and so does when it is tried again: a push that is lost or repeated changes
 //! nothing but the time. A receiver that fails is therefore no error of a push.
 //!
-//! `delivering.rs`: one try · `turns.rs`: everything whose time has come, so that no receiver keeps the others waiting ·
+//! `judging.rs`: what alert rules raise · `delivering.rs`: one try · `turns.rs`: everything whose time has come, so that no receiver keeps the others waiting ·
 //! `places.rs`: how many events of one organization are sent at once
 
 mod delivering;
+mod judging;
 mod places;
 mod turns;
 
@@ -60,7 +61,8 @@ impl NotifyService {
     }
 }
 
-/// `POST /events`: one event, to the webhooks that want it. `POST /due`: every delivery whose time has come.
+/// `POST /events`: one event, to the webhooks that want it. `POST /due`: every alert rule and every delivery whose time has
+/// come.
 ///
 /// The second is pushed by the topic `tick`. Its path is another one than the reaper's, so that each path belongs to one
 /// service, in metrics as behind one address.
@@ -95,8 +97,10 @@ async fn sent(service: &NotifyService, event: &Event) -> Result<Response, Error>
 
 async fn due(State(service): State<NotifyService>, request: Request) -> Result<Response, Response> {
     received(&service.push, request, |_| Ok(())).await?;
+    // What it raises is sent by the push of its event. If nobody can say which rules are due, what is to be sent is sent.
+    let judged = judging::judge_due(service.deliverer.records()).await;
     let tally = service.deliverer.deliver_due().await;
-    tally.map(told).map_err(|error| Problem::from(error).into_response())
+    judged.and(tally).map(told).map_err(|error| Problem::from(error).into_response())
 }
 
 fn told(tally: DeliveryTally) -> Response {

@@ -244,7 +244,7 @@ fn events(text: &str) -> Vec<String> {
     let rows = tables(section(text, "## Events"), &["`kind`", "`payload`"]);
     let named: BTreeSet<String> = rows.iter().flat_map(|row| code_spans(&row[0])).collect();
     let mut code =
-        found("migrations", "sql", r"'((?:seat|license|organization|invitation|person|grace|webhook)\.[a-z_]+)'");
+        found("migrations", "sql", r"'((?:seat|license|organization|invitation|person|grace|webhook|alert)\.[a-z_]+)'");
     // Actions of the audit log, of which an erasure is one.
     code.remove("person.erased");
     code.remove("machine.erased");

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// A clock by its first words, a thing that it decides as the page puts it, and where: files, and what stands in each.
 type Decision = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const DECISIONS: [Decision; 23] = [
+const DECISIONS: [Decision; 24] = [
     (
         "the system clock",
         "times in tokens and certificates (`iat`, `exp`)",
@@ -140,6 +140,16 @@ const DECISIONS: [Decision; 23] = [
             ("migrations/0319_erase_deliveries.sql", "now() - interval '90 days'"),
             ("core/src/records/deliveries.rs", "first.next_at <= now()"),
             ("core/src/records/webhooks.rs", "previous_until > now()"),
+        ],
+    ),
+    (
+        "PostgreSQL `now()`",
+        "when an alert rule is judged, what is lately enough to raise an alert, whether a license ends soon, and how long alerts are kept",
+        &[
+            ("migrations/0270_wake_alert_rules.sql", "w.look_at > now()"),
+            ("migrations/0273_judge_pool.sql", "now() - interval '12 minutes'"),
+            ("migrations/0274_judge_alert_rule.sql", "r.look_at <= now()"),
+            ("core/src/records/judging.rs", "look_at <= now()"),
         ],
     ),
 ];

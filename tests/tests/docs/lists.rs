@@ -143,6 +143,7 @@ fn kept(text: &str) -> Vec<String> {
             "usage_hours" => "the same by hours",
             "denials" => "who wanted a seat of a full pool",
             "deliveries" => "to whom events were sent, and what came of it",
+            "alerts" => "alerts",
             _ => "something else",
         };
         demand(what, &found[2], &format!("`catalog.retention`, `{}`", &found[1]));
@@ -169,8 +170,9 @@ fn kept(text: &str) -> Vec<String> {
 }
 
 /// The tables from which SQL functions delete, and why no row of the page but these is needed.
-const DELETED: [(&str, &str); 2] = [
+const DELETED: [(&str, &str); 3] = [
     ("public.graces", "which machines may work without contact (hashes)"),
+    ("alerts", "alerts"),
     // One of its tables, from which rows are moved to another.
     ("history.", "ended sessions"),
 ];

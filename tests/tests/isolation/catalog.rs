@@ -47,13 +47,15 @@ const PROMISES: &[(&str, &str)] = &[
              and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)",
     ),
     (
-        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing; notify sees which deliveries wait",
+        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing; notify sees which deliveries and mails wait and which alert rules are looked at",
         "select p.tablename || ' ' || p.policyname from pg_policies p
          where not (p.cmd = 'ALL' and p.roles = '{public}' and p.qual is not distinct from p.with_check
            and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)
          and not (p.roles = '{reaper}' and p.cmd = 'SELECT' and p.tablename in ('pools', 'seats', 'outbox', 'licenses'))
          and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox' and p.with_check is not distinct from 'false')
          and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'webhook_deliveries' and p.qual = $q$(state = 'waiting'::text)$q$)
+         and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'mails' and p.qual = $q$(next_at IS NOT NULL)$q$)
+         and not (p.roles = '{notify}' and p.cmd = 'SELECT' and p.tablename = 'alert_rules' and p.qual = $q$(look_at IS NOT NULL)$q$)
          union all
          select 'the reaper changes events' where not exists (select from pg_policies p where p.tablename = 'outbox' and p.permissive = 'RESTRICTIVE'
            and p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.with_check = 'false')",
@@ -66,7 +68,7 @@ const PROMISES: &[(&str, &str)] = &[
            and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials', 'organizations', 'licenses', 'metadata'))
            and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'staff_api_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (
-             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours', 'denials', 'webhook_deliveries']) root, pg_partition_tree(root::regclass) t
+             select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours', 'denials', 'webhook_deliveries', 'mails']) root, pg_partition_tree(root::regclass) t
              where t.relid = c.oid))",
     ),
     (
@@ -103,11 +105,11 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "nobody inserts seats, pools, licenses, sessions or events but by the functions of the seat operations, only admin what people manage, nobody changes who owns a row or its identity",
         "select r || ' ' || t from unnest(array['service', 'reaper', 'notify']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
-           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys', 'webhooks']) t
+           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys', 'webhooks', 'alert_rules']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
          union all
          select r || ' ' || t || ' ' || p from unnest(array['service', 'reaper', 'notify', 'admin']) r, unnest(array['INSERT', 'UPDATE']) p,
-           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox', 'webhook_deliveries']) t
+           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox', 'webhook_deliveries', 'mails', 'alerts']) t
          where has_any_column_privilege(r, t::regclass, p) and (r, t, p) <> ('reaper', 'outbox', 'UPDATE')
          union all
          select r || ' ' || c.relname || '.' || a.attname
@@ -164,7 +166,7 @@ const PROMISES: &[(&str, &str)] = &[
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
-               or p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
+               or p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_mails', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
                and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype
                 or p.proname = any (array['audit_append', 'audit_seal', 'audit_seal_erased']) and p.proargtypes[0] = 'uuid'::regtype
                 or p.proname in ('staff_append', 'staff_seal'))) is not true)
@@ -205,7 +207,7 @@ const PROMISES: &[(&str, &str)] = &[
          select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_proc p
          where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
            and not (r = 'reaper' and p.proname = 'step')
-           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_events', 'erase_entries', 'erase_acts',
+           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_mails', 'erase_events', 'erase_entries', 'erase_acts',
              'erase_things', 'erase_people', 'audit_append', 'audit_seal', 'audit_seal_erased', 'staff_append', 'staff_seal']))
          union all
          select r || ' history' from unnest(array['service', 'notify']) r where has_schema_privilege(r, 'history', 'USAGE')",
@@ -237,6 +239,8 @@ const FLAWS: &[(usize, &str)] = &[
     (5, "create policy helpful on sessions for select to reaper using (true)"),
     (5, "drop policy reaper_changes_nothing on outbox"),
     (5, "create policy helpful on webhook_deliveries for select to notify using (true)"),
+    (5, "create policy helpful on mails for select to notify using (true)"),
+    (5, "create policy helpful on alert_rules for select to notify using (true)"),
     (5, "create policy helpful on webhooks for select to notify using (deleted_at is null)"),
     (6, "create table directory.emails (email text primary key)"),
     (6, "create view everybody as select * from users"),
@@ -255,6 +259,8 @@ const FLAWS: &[(usize, &str)] = &[
     (10, "grant update (last_seen_at) on sessions to reaper"),
     (10, "grant update (tenant_id) on sessions to admin"),
     (10, "grant update (state) on webhook_deliveries to notify"),
+    (10, "grant insert (data) on mails to admin"),
+    (10, "grant update (ended_at) on alerts to admin"),
     (11, "grant update (payload) on outbox to reaper"),
     (11, "grant update (published_at) on outbox to service"),
     (12, "grant select (number) on directory.license_numbers to admin"),

@@ -9,6 +9,7 @@ mod rights;
 mod statements;
 mod strangers;
 mod takeover;
+mod told_alerts;
 mod told_deliveries;
 mod told_wants;
 

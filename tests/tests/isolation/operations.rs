@@ -184,23 +184,27 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     let sql = "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and 'p_tenant' = any (proargnames) order by 1";
     let functions: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut two.truth().await).await.unwrap();
     // register_organization takes the id of a tenant it makes; set_license_status is suspend, resume and revoke; lock_pools locks the license's;
-    // record_usage and record_wants are tried in `takeover.rs`, deliveries in `told_deliveries.rs` (write_deliveries is what enqueue_deliveries calls); write_event writes what it is told for the tenant it is told, and looks for nothing.
+    // record_usage and record_wants are tried in `takeover.rs`, deliveries in `told_deliveries.rs` (write_deliveries is what enqueue_deliveries calls), alerts in `told_alerts.rs` (judge_alert_rule calls forget_alerts, and whatever makes an organization or tells of its use the others); write_event writes what it is told for the tenant it is told, and looks for nothing.
     let tried = [
         "change_license",
         "count_grace",
         "create_license",
+        "end_alerts",
         "end_seats",
         "end_sessions_of_old_keys",
         "enqueue_deliveries",
         "finish_delivery",
+        "forget_alerts",
         "good_keys",
         "grant_seat",
+        "judge_alert_rule",
         "kick_seat",
         "kick_session",
         "label_license",
         "lock_license",
         "lock_pools",
         "machines_on_grace",
+        "make_first_alert_rules",
         "read_event_of_delivery",
         "rebuild_pool",
         "record_usage",
@@ -215,6 +219,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "set_license_status",
         "suspend_license",
         "take_deliveries",
+        "wake_alert_rules",
         "write_deliveries",
         "write_event",
     ];

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 /// Tables the reaper reads past its tenant, by explicit policy: it looks at every tenant's seats and events.
 const REAPER_READS: [&str; 4] = ["pools", "seats", "outbox", "licenses"];
-/// The table of which notify sees what waits past its tenant: who is due, and not what or to where.
-const NOTIFY_READS: &str = "webhook_deliveries";
+/// The tables of which notify sees what waits past its tenant: who is due, and not what or to where.
+const NOTIFY_READS: [&str; 3] = ["webhook_deliveries", "mails", "alert_rules"];
 
 /// Insufficient privilege, and "new row violates row-level security policy".
 const DENIED: &str = "42501";
@@ -17,7 +17,7 @@ const NOT_NULL: &str = "23502";
 fn reads_past_its_tenant(role: DatabaseRole, table: &str) -> bool {
     match role {
         DatabaseRole::Reaper => REAPER_READS.contains(&table),
-        DatabaseRole::Notify => table == NOTIFY_READS,
+        DatabaseRole::Notify => NOTIFY_READS.contains(&table),
         DatabaseRole::Service | DatabaseRole::Admin => false,
     }
 }
@@ -56,6 +56,12 @@ async fn furnish(two: &Two) {
             "insert into webhooks (tenant_id, webhook_id, url, secret, created_by) values ($1, gen_random_uuid(), 'https://a.example/', 's', 'x')",
             "insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, next_at)
              values ($1, gen_random_uuid(), gen_random_uuid(), now(), 'usage', 'waiting', now())",
+            "insert into alerts (tenant_id, rule_id, kind, subject, since)
+             select $1, r.rule_id, r.kind, gen_random_uuid(), now() from alert_rules r where r.tenant_id = $1 limit 1",
+            "insert into mails (tenant_id, mail_id, at, kind, user_id, key, data, state, next_at)
+             values ($1, gen_random_uuid(), now(), 'alert', gen_random_uuid(), 'k', '{}', 'waiting', now())",
+            "insert into mail_refusals (tenant_id, user_id, kind, refused)
+             select $1, u.user_id, 'alert', true from users u where u.tenant_id = $1 limit 1",
         ] {
             sqlx::query(sql).bind(license.tenant.0).execute(&mut truth).await.unwrap();
         }

@@ -330,6 +330,15 @@ impl Desk {
         sqlx::query(sql).bind(self.tenant().0).bind(WEBHOOK).execute(&mut self.world.truth().await).await.unwrap();
     }
 
+    /// An alert that is open, made without asking anybody, and its id.
+    pub(crate) async fn raise(&self, tenant: TenantId) -> String {
+        let sql = "insert into alerts (tenant_id, rule_id, kind, subject, license_id, number, product, since, value, threshold)
+            select r.tenant_id, r.rule_id, r.kind, uuid_v7(), l.license_id, l.number, l.product, now(), 3, 7
+            from alert_rules r join licenses l on l.tenant_id = r.tenant_id
+            where r.tenant_id = $1 and r.kind = 'license_ends' limit 1 returning alert_id::text";
+        sqlx::query_scalar(sql).bind(tenant.0).fetch_one(&mut self.world.truth().await).await.unwrap()
+    }
+
     /// Where in the database a text is found: of every table every row, as text.
     pub(crate) async fn found_in_the_records(&self, text: &str) -> Vec<String> {
         let mut truth = self.world.truth().await;

@@ -7,7 +7,7 @@ use license_core::{
         ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedVendorToken, IssuedWebhook,
         MadeOrganization, RotatedKey, SessionEnd, TestedWebhook, VoidingResult,
     },
-    records::{ErasureReport, ProjectRow, ReplayedDeliveries},
+    records::{AlertRuleRow, ErasureReport, ProjectRow, ReplayedDeliveries},
 };
 use license_functions::admin::access::TABLE;
 use serde::{Serialize, de::DeserializeOwned};
@@ -39,6 +39,7 @@ fn read_of(path: &str, kept: &Value) -> Result<Value, String> {
         "api-tokens" => read::<IssuedApiToken>(kept),
         "organizations" => read::<MadeOrganization>(kept),
         "webhooks" | "rotate-secret" => read::<IssuedWebhook>(kept),
+        "alert-rules" => read::<AlertRuleRow>(kept),
         "test" => read::<TestedWebhook>(kept),
         "replay" => read::<ReplayedDeliveries>(kept),
         "erasures" => read::<ErasureReport>(kept),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 mod access;
+mod alerts;
 mod audit;
 mod chain;
 mod chain_cost;

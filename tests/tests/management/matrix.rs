@@ -144,6 +144,8 @@ async fn furnished(desk: &Desk, license: &License, owner: &str) -> (Things, Stri
         ("invitation", made("invitations", &invited).await),
         ("api_token", made("api-tokens", &token).await),
         ("webhook", webhook),
+        ("alert_rule", made("alert-rules", &json!({ "kind": "license_ends", "days": 1 })).await),
+        ("alert", desk.raise(license.tenant).await),
         ("event", tested["event"].as_str().unwrap().to_owned()),
     ]);
     (things, seat["session"].as_str().unwrap().to_owned())

@@ -51,6 +51,8 @@ impl Desk {
             "/api-tokens",
             "/projects",
             "/webhooks",
+            "/alert-rules",
+            "/alerts",
             "/licenses",
             "/audit-log",
         ] {
@@ -174,6 +176,9 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
         select tenant_id, gen_random_uuid(), 'https://hooks.example/?to=' || replace($1, '@', '%40'), 'for ' || $1, 'sealed', lower($1)
         from pools where pool_id = $2";
     sqlx::query(sent).bind(ADDRESS).bind(desk.world.license.pool_id.0).execute(&mut truth).await.unwrap();
+    let ruled = "insert into alert_rules (tenant_id, rule_id, kind, days, description, created_by)
+        select tenant_id, gen_random_uuid(), 'license_ends', 7, 'for ' || $1, lower($1) from pools where pool_id = $2";
+    sqlx::query(ruled).bind(ADDRESS).bind(desk.world.license.pool_id.0).execute(&mut truth).await.unwrap();
     let said =
         "insert into webhook_deliveries (tenant_id, webhook_id, event_id, at, kind, state, finished_at, attempts)
         select o.tenant_id, w.webhook_id, o.id, o.created_at, o.kind, 'failed', now(), jsonb_build_array(

@@ -150,6 +150,13 @@ impl Endpoint {
         self.send(path, Some(self.token(EMAIL)), body).await
     }
 
+    /// The request that pushes this to `/due`.
+    pub(crate) fn body_of(&self, message: Message) -> Request<Body> {
+        let body = Envelope::write(&PushDelivery::new(Topic::Events, message, &self.world.clock));
+        let request = Request::post("/due").header("content-type", "application/json");
+        request.header("authorization", self.token(EMAIL)).body(Body::from(body)).unwrap()
+    }
+
     pub(crate) async fn tick(&self) {
         assert_eq!(self.push("/due", Message::tick()).await, 204);
     }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
+mod alerts;
 mod deliveries;
 mod endpoint;
+mod judge;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod pushed;
