@@ -56,7 +56,7 @@ use crate::{
 use axum::{Router, middleware};
 use license_core::{
     Clock,
-    domain::{rate::RateLimit, secret::KeyRing, webhook::EndpointRules},
+    domain::{secret::KeyRing, webhook::EndpointRules},
     identity::IdentityVerifier,
     management::{Management, SeatManagement},
     records::{DatabaseRole, Records},
@@ -66,11 +66,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
-
-/// Requests of each vendor token: a shop acts for every customer at once, so ten times as often as a customer's script. It
-/// is a constant, because a token that leaked could do harm at any higher rate, and a shop that needs more has a second
-/// token.
-const VENDOR_RATE: RateLimit = RateLimit { per_minute: 600, burst: 240 };
 
 /// What admin may touch: no signing key.
 #[derive(Clone)]
@@ -204,7 +199,7 @@ pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, S
         proxies: credentials.proxies,
         token_days: config.token_days,
         token_limit: NamedLimit::new("admin", config.token_limit, seats.clone()),
-        vendor_limit: NamedLimit::new("vendor", Some(VENDOR_RATE), seats.clone()),
+        vendor_limit: NamedLimit::new("vendor", config.vendor_limit, seats.clone()),
         people_limit: NamedLimit::new("people", config.people_limit, seats.clone()),
         records: records.clone(),
         clock,
