@@ -1,5 +1,5 @@
-//! Secrets that contain the id of their tenant: API tokens, vendor tokens and invitations. The row of such a secret is found without a
-//! directory of all tenants' secrets.
+//! Secrets that contain the id of their tenant: API tokens, vendor tokens and invitations. The row of such a secret is
+//! found without a directory of all tenants' secrets.
 //!
 //! The text is a prefix that names the kind, followed by three groups of 26 lower-case Crockford base32 symbols without
 //! a separator: the tenant, the id and 128 random bits. There are only letters, digits and underscores, so that a

@@ -228,7 +228,7 @@ impl<'a> AuditedChange<'a> {
     /// write (`migrations/0250_write_event.sql`), and answers its id. The payload holds no secret either.
     pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<Uuid> {
         let statement =
-            sqlx::query_scalar("select write_event($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
+            sqlx::query_scalar("select write_event($1, $2, $3)").bind(self.tenant.0).bind(kind).bind(payload);
         Ok(statement.fetch_one(&mut *self.transaction).await?)
     }
 

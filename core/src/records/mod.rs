@@ -6,9 +6,9 @@
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events` and `keep_history`, of notify
-//! `due_webhooks` and `due_alert_rules`, of whoever asks
-//! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
-//! makes an organization. Behind all of them stand row-level security and what each role may do at all
+//! `due_webhooks` and `due_alert_rules`, of the vendor's staff `find_organizations`, `read_organizations`,
+//! `find_licenses`, `locate_licenses` and `locate_external_id`, of whoever asks `locate_license`, `memberships`,
+//! `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!

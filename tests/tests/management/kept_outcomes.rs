@@ -60,11 +60,12 @@ fn contains(after: &Value, before: &Value) -> bool {
     }
 }
 
-/// Adds a field that this version does not know to every object.
+/// Adds a field that this version does not know to every object, but not to metadata, whose names the vendor chose.
 fn with_news(kept: &Value) -> Value {
     match kept {
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), with_news(value)));
+            let news = |name: &str, value| if name == "metadata" { Value::clone(value) } else { with_news(value) };
+            let fields = fields.iter().map(|(name, value)| (name.clone(), news(name, value)));
             Value::Object(fields.chain([("a_field_of_a_later_version".to_owned(), json!({ "x": 1 }))]).collect())
         }
         Value::Array(values) => values.iter().map(with_news).collect(),

@@ -6,6 +6,7 @@ use license_core::domain::access::VendorScope;
 use license_tests::explain::{Plans, Ran};
 use serde_json::{Value, json};
 use sqlx::Executor;
+use uuid::Uuid;
 
 const ORGANIZATIONS: &str = "/api/v1/staff/organizations";
 const LICENSES: &str = "/api/v1/staff/licenses";
@@ -46,10 +47,10 @@ impl Shop {
     async fn sell(&self, name: &str, organization: Value, license: Value) -> (Value, Value) {
         let mut wish = json!({ "name": name });
         wish.as_object_mut().unwrap().extend(organization.as_object().unwrap().clone());
-        let made = self.post(ORGANIZATIONS, &wish, &format!("{name} organization")).await.ok(201);
+        let made = self.post(ORGANIZATIONS, &wish, &Uuid::new_v4().to_string()).await.ok(201);
         let mut wish = json!({ "product": "coditect", "plan": "team" });
         wish.as_object_mut().unwrap().extend(license.as_object().unwrap().clone());
-        let sold = self.post(&at(&made, "/licenses"), &wish, &format!("{name} license")).await.ok(201);
+        let sold = self.post(&at(&made, "/licenses"), &wish, &Uuid::new_v4().to_string()).await.ok(201);
         (made, sold)
     }
 }
@@ -172,6 +173,8 @@ async fn labels_are_merged_and_the_vendors_to_write() {
     let license = desk.at(&format!("/licenses/{}", desk.world.license.id.0));
     let facts =
         async || desk.world.count("select facts_version + (select sum(epoch) from pools)::bigint from licenses").await;
+    // The copy is made when the license is first shown.
+    desk.get(&license).by(&desk.person("owner")).send().await.ok(200);
     let before = facts().await;
     for path in [&organization, &license] {
         let first =

@@ -107,12 +107,7 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "different forged tokens and invented invitations of each address",
     },
     Variable { name: "RATE_ADMIN", readers: Only(&["admin"]), default: Value("60"), meaning: "each API token" },
-    Variable {
-        name: "RATE_VENDOR",
-        readers: Only(&["admin"]),
-        default: Value("600/240"),
-        meaning: "each vendor token: a shop acts for every customer",
-    },
+    Variable { name: "RATE_VENDOR", readers: Only(&["admin"]), default: Value("600/240"), meaning: "a vendor token" },
     Variable {
         name: "RATE_PEOPLE",
         readers: Only(&["admin"]),
