@@ -297,7 +297,7 @@ async fn every_method_on_every_path_answers_every_caller_as_the_document_says() 
     }
     // It was no crowd of strangers before closed doors: whatever can be read was read by somebody, with and without its body.
     for (method, path) in operations.keys().filter(|(method, _)| method == "GET") {
-        let exists = !["{plan}", "{product}", "{number}"].iter().any(|name| path.contains(name));
+        let exists = !["{plan}", "{product}", "{number}", "/staff/api-tokens/{"].iter().any(|name| path.contains(name));
         for method in [method.as_str(), "HEAD"] {
             assert_eq!(seen.contains(&(path.as_str(), method)), exists, "{method} {path}");
         }
