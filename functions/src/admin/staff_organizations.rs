@@ -34,7 +34,7 @@ pub(super) struct StaffMember {
 
 /// Who you are, of staff
 ///
-/// Staff belongs to no organization; a console asks this to know that it serves staff.
+/// Staff belongs to no organization; a user interface asks this to know that it serves staff.
 #[utoipa::path(get, path = "/api/v1/staff/me", tag = "Staff", responses((status = 200, description = "You", body = StaffMember)))]
 pub(super) async fn read_staff(StaffCaller(caller): StaffCaller) -> axum::Json<StaffMember> {
     let (email, subject) = (caller.principal.name().to_owned(), caller.principal.id());
