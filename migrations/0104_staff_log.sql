@@ -1,12 +1,13 @@
--- What the vendor's staff did to plans and products, which no organization's audit log could hold; a chain as audit_log
--- is. Rows are added by history.staff_append alone. No role that serves can read it: no operation shows it, and the
--- vendor's operators read it as owner (docs/OPERATING.md).
+-- What the vendor's staff and vendor tokens did to plans, products and vendor tokens, which no organization's audit log
+-- could hold; a chain as audit_log is. Rows are added by history.staff_append alone. No role that serves can read it: no
+-- operation shows it, and the vendor's operators read it as owner (docs/OPERATING.md).
 create table catalog.staff_log (
   id           uuid primary key,
   at           timestamptz not null generated always as (
     to_timestamp(('x' || translate(left(id::text, 13), '-', ''))::bit(48)::bigint / 1000.0)) stored,
-  actor        text collate "C" not null,        -- the subject at the staff's identity provider
-  actor_name   text collate "C" not null,        -- the address
+  actor_kind   text collate "C" not null check (actor_kind in ('staff', 'vendor_token')),
+  actor        text collate "C" not null,        -- the subject at the staff's identity provider, or the token's id
+  actor_name   text collate "C" not null,        -- the address, or the token's name as it was then
   action       text collate "C" not null,        -- noun.verb
   target       text collate "C" not null,
   before       jsonb,

@@ -24,6 +24,11 @@ create table licenses (
   facts_version      bigint not null default 1,  -- rises with every change of what tokens say
   version            bigint not null default 1,  -- rises with every change people make: the ETag
   created_at         timestamptz not null default now(),
+  -- What the vendor's own systems know it by: one id, taken once among all licenses (directory.licenses), and names
+  -- with texts. No token says them.
+  external_id        text collate "C" check (length(external_id) between 1 and 200),
+  metadata           jsonb not null default '{}'
+    check (jsonb_typeof(metadata) = 'object' and octet_length(metadata::text) <= 131072),
   unique (tenant_id, number)
 );
 -- Made after the other unique index: of two that begin alike, a plan made while the table is empty takes the newer
@@ -41,3 +46,6 @@ grant select on licenses to admin;
 -- The number is half of a pool's Redis tag; the policy says whether a pool's grace is to be counted.
 grant select (tenant_id, license_id, number, offline_policy) on licenses to reaper;
 create policy reaper_reads on licenses for select to reaper using (true);
+
+create trigger copy_for_staff after insert or update of status, product, plan, expires_at, external_id, metadata
+  on licenses for each row execute function directory.copy_license();

@@ -13,7 +13,7 @@ create table audit_log (
   -- The time in the id, in milliseconds: a filter by time is one by id, and the list is in the order of both.
   at           timestamptz not null generated always as (
     to_timestamp(('x' || translate(left(id::text, 13), '-', ''))::bit(48)::bigint / 1000.0)) stored,
-  actor_kind   text collate "C" not null check (actor_kind in ('person', 'token', 'staff')),
+  actor_kind   text collate "C" not null check (actor_kind in ('person', 'token', 'staff', 'vendor_token')),
   actor        text collate "C" not null,        -- the user's or token's id; of staff the subject
   actor_name   text collate "C" not null,        -- the address or the token's name, as it was then
   action       text collate "C" not null,        -- noun.verb

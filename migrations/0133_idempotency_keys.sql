@@ -1,7 +1,8 @@
 -- What a POST with an Idempotency-Key did, so that the same request again does nothing and hears the same. Sealed with
--- the key that only the client and this row's service know: some outcomes show a secret once.
+-- the key that only the client and this row's service know: some outcomes show a secret once. Requests of the vendor's
+-- staff that name no organization are kept under the id of zeros, which is why there is no reference to organizations.
 create table idempotency_keys (
-  tenant_id    uuid not null references organizations,
+  tenant_id    uuid not null,
   principal    text collate "C" not null,
   key_hash     text collate "C" not null,
   request_hash text collate "C" not null,        -- the same key for another request is refused

@@ -1,6 +1,6 @@
 -- Gives a license the terms in p_terms: columns of licenses, and `seats` of its default pool; what is not named stays
--- as it is. Growing is at once, shrinking drains. p_changed is what the event tells. Answers as suspend_license does;
--- no row: no such license.
+-- as it is. external_id and metadata may stand there too. Growing is at once, shrinking drains. p_changed is what the
+-- event tells. Answers as suspend_license does; no row: no such license.
 create function change_license(p_tenant uuid, p_license uuid, p_terms jsonb, p_changed jsonb)
 returns table (pool_id uuid, name text, number text, epoch_before bigint)
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -23,10 +23,12 @@ begin
       features = terms.features, offline_policy = terms.offline_policy, grace_hours = terms.grace_hours,
       grace_after_heartbeats = terms.grace_after_heartbeats, grace_beyond_seats = terms.grace_beyond_seats,
       holder_by = terms.holder_by, processes_per_seat = terms.processes_per_seat, hide_holders = terms.hide_holders,
+      external_id = terms.external_id, metadata = terms.metadata,
       facts_version = license.facts_version + 1, version = license.version + 1
   where l.tenant_id = p_tenant and l.license_id = p_license;
   insert into outbox (tenant_id, kind, payload)
-  values (p_tenant, 'license.changed', jsonb_build_object('license_id', p_license, 'changed', p_changed));
+  values (p_tenant, 'license.changed', jsonb_build_object('license_id', p_license, 'external_id', terms.external_id,
+    'changed', p_changed));
   return query
     update pools p set epoch = p.epoch + 1, changed_at = now()
     where p.tenant_id = p_tenant and p.license_id = p_license
@@ -34,3 +36,20 @@ begin
 end $$;
 revoke execute on function change_license from public;
 grant execute on function change_license to admin;
+
+-- Gives a license another external_id and other metadata, and nothing else: no token says them, so that no client
+-- hears of it and no copy of a pool is stale. False: no such license.
+create function label_license(p_tenant uuid, p_license uuid, p_external_id text, p_metadata jsonb, p_changed jsonb)
+returns boolean language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  update licenses l set external_id = p_external_id, metadata = p_metadata, version = l.version + 1
+  where l.tenant_id = p_tenant and l.license_id = p_license;
+  if not found then return false; end if;
+  insert into outbox (tenant_id, kind, payload)
+  values (p_tenant, 'license.changed', jsonb_build_object('license_id', p_license, 'external_id', p_external_id,
+    'changed', p_changed));
+  return true;
+end $$;
+revoke execute on function label_license from public;
+grant execute on function label_license to admin;

@@ -4,7 +4,8 @@
 -- first answer may have been lost); EXISTING (its license is in use: no key is shown); NO_PRODUCT. A taken number is an
 -- error (UQ001, nothing written): draw another.
 create function register_organization(
-  p_issuer text, p_subject text, p_email text, p_address text, p_person text, p_organization text, p_product text,
+  p_issuer text, p_subject text, p_email text, p_address text, p_person text,
+  p_organization text, p_organization_key text, p_product text,
   p_tenant uuid, p_user uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text,
   out outcome text, out tenant_id uuid, out user_id uuid, out license_id uuid, out epoch_before bigint
 ) language plpgsql security definer set search_path = public, pg_temp as $$
@@ -53,7 +54,7 @@ begin
   tenant_id := p_tenant;
   license_id := p_license;
   perform set_config('app.tenant_id', p_tenant::text, true);
-  insert into organizations (tenant_id, name) values (p_tenant, p_organization);
+  insert into organizations (tenant_id, name, name_key) values (p_tenant, p_organization, p_organization_key);
   insert into users (tenant_id, user_id, email, address, name, role)
   values (p_tenant, user_id, p_email, p_address, p_person, 'owner');
   perform directory.enter_tenant(p_issuer, p_subject, p_tenant);

@@ -1,8 +1,20 @@
+-- Metadata in which nobody of these is named any more. Its keys have no characters that an address needs.
+create function history.scrub_metadata(p_metadata jsonb, p_people text[], p_names text[]) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_object_agg(e.key, case
+    when history.names(e.value, p_people) or history.folded(e.value) = any (p_names) then 'erased'
+    else e.value end), '{}')
+  from jsonb_each_text(p_metadata) e
+$$;
+revoke execute on function history.scrub_metadata from public;
+
 -- What people manage is little and blanked at once: invitations (an open one is taken back, since nobody can join with
 -- it any more), API tokens, projects, webhooks (one whose address names the person is disabled, since nothing can be
--- sent there any more), alert rules and the organization's own name, where they name the person.
+-- sent there any more), alert rules, and of licenses and the organization itself the name and what the vendor's systems
+-- wrote there, where they name the person.
 create function history.erase_things(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[], p_users uuid[],
   out invitations bigint, out api_tokens bigint, out projects bigint, out webhooks bigint, out alert_rules bigint,
+  out licenses bigint,
   out organizations bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -47,9 +59,27 @@ begin
       version = r.version + 1
   where r.tenant_id = p_tenant and (history.names(r.description, p_people) or history.names(r.created_by, p_people));
   get diagnostics alert_rules = row_count;
+  -- What the vendor's systems wrote beside what they sold.
+  update public.licenses l
+  set external_id = h.external_id, metadata = h.metadata, version = l.version + 1
+  from (select s.license_id, case when history.names(s.external_id, p_people) then null else s.external_id end
+      as external_id, history.scrub_metadata(s.metadata, p_people, p_names) as metadata
+    from public.licenses s where s.tenant_id = p_tenant and (s.external_id is not null or s.metadata <> '{}')) h
+  where l.tenant_id = p_tenant and l.license_id = h.license_id
+    and (l.external_id, l.metadata) is distinct from (h.external_id, h.metadata);
+  get diagnostics licenses = row_count;
   -- Who registered without a name for it gave it their own.
-  update public.organizations o set name = 'erased', version = o.version + 1
-  where o.tenant_id = p_tenant and (history.names(o.name, p_people) or history.folded(o.name) = any (p_names));
+  update public.organizations o
+  set name = h.name, name_key = h.name_key, external_id = h.external_id, metadata = h.metadata, version = o.version + 1
+  from (select case when w.named then 'erased' else s.name end as name,
+      case when w.named then 'erased' else s.name_key end as name_key,
+      case when history.names(s.external_id, p_people) then null else s.external_id end as external_id,
+      history.scrub_metadata(s.metadata, p_people, p_names) as metadata
+    from public.organizations s,
+      lateral (select history.names(s.name, p_people) or history.folded(s.name) = any (p_names)) w (named)
+    where s.tenant_id = p_tenant) h
+  where o.tenant_id = p_tenant
+    and (o.name, o.external_id, o.metadata) is distinct from (h.name, h.external_id, h.metadata);
   get diagnostics organizations = row_count;
 end $$;
 revoke execute on function history.erase_things from public;

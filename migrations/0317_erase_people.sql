@@ -10,6 +10,11 @@ begin
     and (u.email <> 'erased@erased.invalid' or u.name is not null);
   get diagnostics people = row_count;
   update public.idempotency_keys k set outcome = null where k.tenant_id = p_tenant and k.outcome is not null;
+  -- What the vendor's staff was answered may name whoever was invited to a new organization.
+  perform set_config('app.tenant_id', '00000000-0000-0000-0000-000000000000', true);
+  update public.idempotency_keys k set outcome = null
+  where k.tenant_id = '00000000-0000-0000-0000-000000000000' and k.outcome is not null;
+  perform set_config('app.tenant_id', p_tenant::text, true);
 end $$;
 revoke execute on function history.erase_people from public;
 grant execute on function history.erase_people to admin;

@@ -3,8 +3,14 @@
 
 use crate::{
     Error,
-    domain::{access::PersonRole, terms::InvalidTerm, trial::TrialLimit},
+    domain::{
+        access::PersonRole,
+        id::{InvalidText, TenantId},
+        terms::InvalidTerm,
+        trial::TrialLimit,
+    },
 };
+use uuid::Uuid;
 
 /// The result of a change that somebody asked for.
 pub type ChangeResult<T> = std::result::Result<T, ChangeError>;
@@ -116,6 +122,15 @@ pub enum ChangeRefusal {
     UnknownLicenseOfRule,
     /// The cursor is not of an erasure of this subject that began today.
     UnknownErasure,
+    /// Another organization, or another license, has this external id.
+    ExternalIdTaken {
+        /// The organization that has it, or whose license has it.
+        organization: TenantId,
+        /// The license that has it.
+        license: Option<Uuid>,
+    },
+    /// The metadata would have more keys than it may.
+    TooMuchMetadata(InvalidText),
 }
 
 /// The field of a request that names a plan.

@@ -149,6 +149,19 @@ fn problem(refusal: ChangeRefusal) -> Problem {
             "Somebody with this address belongs to the organization. Remove the person first (DELETE \
                  …/people/{person}), and then erase them.",
         ),
+        Refusal::ExternalIdTaken { organization, license } => {
+            let (what, member, id) = match license {
+                None => ("organization", "organization", organization.0),
+                Some(license) => ("license", "license", license),
+            };
+            let detail = format!(
+                "Another {what} has this external_id: {id}. An external_id names one {what}. Use that {what}, or send \
+                 another external_id."
+            );
+            let problem = Problem::new(ProblemCode::Conflict, detail).with("organization", organization.to_string());
+            if license.is_some() { problem.with(member, id.to_string()) } else { problem }
+        }
+        Refusal::TooMuchMetadata(why) => Problem::invalid("metadata", why.to_string()),
         Refusal::TrialLimitReached(limit) => conflict(no_trial(limit)),
     }
 }

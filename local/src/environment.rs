@@ -21,7 +21,7 @@ pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// The variables that are taken over from the environment if they are set. All others are not, because the address of
 /// another database, for example, may be set there for other programs.
-const HONOURED: [&str; 34] = [
+const HONOURED: [&str; 35] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -44,6 +44,7 @@ const HONOURED: [&str; 34] = [
     "RATE_UNKNOWN_KEYS",
     "RATE_CREDENTIALS",
     "RATE_ADMIN",
+    "RATE_VENDOR",
     "RATE_PEOPLE",
     "SECURITY_CONTACT",
     "SECURITY_POLICY",

@@ -145,6 +145,17 @@ class TheServersReadme(PageCase):
         self.assertIn('"seat_hours"', printed)
         self.assertRegex(printed, r'"kind":"wants_refused","state":"open"')
 
+    def test_a_shop_sells_and_renews_with_a_token_of_the_vendor(self) -> None:
+        self.clone.serve()
+        typing = blocks(sections(README)["Manage it"])[0]
+        printed = self.clone.run("\necho\n".join([typing, *blocks(sections(README)["Sell by machine"])]))
+        answers = [json.loads(line) for line in re.sub(r"\}\{", "}\n{", printed).splitlines() if line.startswith("{")]
+        self.assertEqual(len(answers), 3, printed)
+        made, sold, renewed = answers
+        self.assertEqual((made["external_id"], made["invitation"]["email"]), ("cus_1", "ada@example.com"), printed)
+        self.assertEqual((sold["external_id"], sold["seats_total"], sold["metadata"]), ("sub_1", 10, {"order": "1"}), printed)
+        self.assertEqual((renewed["id"], renewed["expires_at"]), (sold["id"], "2031-01-01T00:00:00Z"), printed)
+
 
 class Operating(PageCase):
     def test_a_dump_is_restored_and_no_seat_is_given_before_a_time_that_is_told(self) -> None:

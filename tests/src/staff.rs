@@ -77,12 +77,14 @@ impl World {
 
     /// Changes what is agreed. False: it is already so.
     pub async fn edit(&self, edit: &TermsEdit) -> bool {
-        self.changes(self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None)).await.unwrap()
+        self.changes(self.seat_management.edit_license(&self.act(), self.license.id, &edit.clone().into(), None))
+            .await
+            .unwrap()
     }
 
     /// The same where it may fail.
     pub async fn try_edit(&self, edit: &TermsEdit) -> Result<bool> {
-        self.changes(self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None)).await
+        self.changes(self.seat_management.edit_license(&self.act(), self.license.id, &edit.clone().into(), None)).await
     }
 
     /// Suspends the license. False: it is already.

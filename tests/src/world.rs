@@ -367,7 +367,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         .unwrap();
     if shape.seats != registered.license.seats_total {
         let (act, edit) = (staff::act(tenant), staff::seats(shape.seats));
-        management.edit_license(&act, registered.license.id, None, &edit, None).await.unwrap();
+        management.edit_license(&act, registered.license.id, &edit.into(), None).await.unwrap();
         // A world begins without a past: tests read what is written down from then on.
         for sql in [
             "delete from audit_log where tenant_id = $1 and action = 'license.changed'",

@@ -70,6 +70,7 @@ fn values(ca: &str) -> BTreeMap<&'static str, String> {
         ("RATE_REGISTER", "5"),
         ("RATE_CREDENTIALS", "10"),
         ("RATE_ADMIN", "60"),
+        ("RATE_VENDOR", "600/240"),
         ("RATE_PEOPLE", "300/120"),
         ("IDENTITY_ISSUER", "https://securetoken.google.com/one"),
         ("IDENTITY_AUDIENCE", "one"),

@@ -37,6 +37,7 @@ fn drawn() -> Vec<(&'static str, String)> {
         // Small and large ids too: what spells them begins otherwise.
         let tenant = TenantId(if n % 2 == 0 { Uuid::new_v4() } else { Uuid::from_u128(u128::MAX >> (n % 128)) });
         secrets.push(("cdt_live_", OpaqueSecret::draw(SecretKind::ApiToken, tenant).reveal()));
+        secrets.push(("cdv_live_", OpaqueSecret::draw(SecretKind::VendorToken, tenant).reveal()));
         secrets.push(("cdi_", OpaqueSecret::draw(SecretKind::Invitation, tenant).reveal()));
         secrets.push(("CODI", LicenseKey::draw(LicenseNumber(u64::MAX >> (n % 64))).reveal()));
     }
@@ -45,7 +46,7 @@ fn drawn() -> Vec<(&'static str, String)> {
 
 #[test]
 fn every_secret_is_found_whole_wherever_people_leave_it() {
-    let kinds = ["cdt_live_", "cdi_", "CODI"].map(|prefix| (prefix, patterns(prefix)));
+    let kinds = ["cdt_live_", "cdv_live_", "cdi_", "CODI"].map(|prefix| (prefix, patterns(prefix)));
     for (prefix, secret) in drawn() {
         for text in [
             secret.clone(),
@@ -69,7 +70,7 @@ fn every_secret_is_found_whole_wherever_people_leave_it() {
 
 #[test]
 fn what_is_no_secret_is_not_found() {
-    let all: Vec<_> = ["cdt_live_", "cdi_", "CODI"].into_iter().flat_map(patterns).collect();
+    let all: Vec<_> = ["cdt_live_", "cdv_live_", "cdi_", "CODI"].into_iter().flat_map(patterns).collect();
     for (prefix, secret) in drawn().into_iter().take(60) {
         let body = &secret[prefix.len()..];
         let texts = [
@@ -94,7 +95,7 @@ fn what_is_no_secret_is_not_found() {
         }
     }
     // 130 bits are more than a group has: its first symbol is at most 7.
-    for word in ["cdt_live_", "cdi_"] {
+    for word in ["cdt_live_", "cdv_live_", "cdi_"] {
         for pattern in patterns(word) {
             assert!(!pattern.is_match(&format!("{word}{}", "z".repeat(78))), "{pattern}");
         }

@@ -1,4 +1,4 @@
-//! Permissions: the roles of people in an organization, and the scopes of API tokens.
+//! Permissions: the roles of people in an organization, and the scopes of API tokens and of vendor tokens.
 
 use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
@@ -93,4 +93,22 @@ text_enum! {
     AlertsWrite = "alerts:write",
     /// Reads the audit log.
     AuditRead = "audit:read",
+}
+
+text_enum! {
+    /// A permission of a vendor token. Such a token acts for the vendor, in every organization.
+    VendorScope = "must be one of organizations:read, organizations:write, licenses:read, licenses:write, plans:read, \
+             plans:write";
+    /// Finds and reads organizations.
+    OrganizationsRead = "organizations:read",
+    /// Makes organizations, each with an invitation for its first owner, and changes their names and metadata.
+    OrganizationsWrite = "organizations:write",
+    /// Finds and reads licenses.
+    LicensesRead = "licenses:read",
+    /// Sells licenses, changes their terms and metadata, suspends, resumes and revokes them.
+    LicensesWrite = "licenses:write",
+    /// Reads plans and products.
+    PlansRead = "plans:read",
+    /// Makes and replaces plans and products.
+    PlansWrite = "plans:write",
 }

@@ -14,8 +14,8 @@ const SHORTEST_ENCODED: usize = 16;
 
 /// True if a text looks like a credential of this server or of an identity provider, or like a part of one.
 ///
-/// That is a license key, an API token, an invitation or a JWT, in any spelling and also encoded in base64 or
-/// hexadecimal digits.
+/// That is a license key, an API token, a vendor token, an invitation or a JWT, in any spelling and also encoded in
+/// base64 or hexadecimal digits.
 ///
 /// `true` does not mean that the credential exists, and a text that is not a credential may look like one.
 ///
@@ -67,7 +67,8 @@ fn decode_hexadecimal(digits: &[u8]) -> Vec<u8> {
     digits.chunks_exact(2).map_while(|pair| Some(value(&pair[0])? << 4 | value(&pair[1])?)).collect()
 }
 
-/// True if the text contains the prefix of an API token or an invitation, followed by at least `least` of its symbols.
+/// True if the text contains the prefix of an API token, a vendor token or an invitation, followed by at least `least`
+/// of its symbols.
 fn contains_opaque_secret(lower: &str, least: usize) -> bool {
     SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
         lower.match_indices(prefix).any(|(at, _)| {

@@ -13,6 +13,7 @@ pub mod event;
 pub mod handle;
 pub mod id;
 pub mod key;
+pub mod labels;
 pub mod lease;
 pub mod license;
 pub mod mail;

@@ -1,5 +1,5 @@
-//! Secrets that contain the id of their tenant: API tokens and invitations. The row of such a secret is found without a
-//! directory of all tenants' secrets.
+//! Secrets that contain the id of their tenant: API tokens, vendor tokens and invitations. The row of such a secret is
+//! found without a directory of all tenants' secrets.
 //!
 //! The text is a prefix that names the kind, followed by three groups of 26 lower-case Crockford base32 symbols without
 //! a separator: the tenant, the id and 128 random bits. There are only letters, digits and underscores, so that a
@@ -23,17 +23,20 @@ pub enum SecretKind {
     ApiToken,
     /// `cdi_…`: an invitation with which a person joins an organization.
     Invitation,
+    /// `cdv_live_…`: a token with which machines of the vendor authenticate. Its tenant is the vendor.
+    VendorToken,
 }
 
 impl SecretKind {
     /// All kinds.
-    pub const ALL: &[Self] = &[Self::ApiToken, Self::Invitation];
+    pub const ALL: &[Self] = &[Self::ApiToken, Self::Invitation, Self::VendorToken];
 
     /// The prefix of the text.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::ApiToken => "cdt_live_",
             Self::Invitation => "cdi_",
+            Self::VendorToken => "cdv_live_",
         }
     }
 }
@@ -70,6 +73,10 @@ impl OpaqueSecret {
             Some(first << 125 | base32::decode(rest)?)
         };
         let [tenant, id] = [number_at(0)?, number_at(1)?].map(Uuid::from_u128);
+        // The hash does not cover the tenant, so a token of the vendor's that names an organization is none.
+        if kind == SecretKind::VendorToken && TenantId(tenant) != TenantId::VENDOR {
+            return None;
+        }
         Some(Self { kind, tenant: TenantId(tenant), id, secret: Secret::new(number_at(2)?) })
     }
 
@@ -140,5 +147,19 @@ mod tests {
         }
         let z = "cdt_live_".to_owned() + &"z".repeat(78);
         assert!(OpaqueSecret::parse(SecretKind::ApiToken, &z).is_none(), "130 bits are more than an id has");
+    }
+
+    #[test]
+    fn a_vendor_token_is_the_vendors_and_nobody_elses() {
+        let good = OpaqueSecret::draw(SecretKind::VendorToken, TenantId::VENDOR);
+        let text = good.reveal();
+        assert!(text.starts_with("cdv_live_0000"), "26 symbols for the id of zeros");
+        assert_eq!(OpaqueSecret::parse(SecretKind::VendorToken, &text).unwrap().hash(), good.hash());
+        assert!(OpaqueSecret::parse(SecretKind::ApiToken, &text).is_none());
+        let of_an_organization = OpaqueSecret::draw(SecretKind::VendorToken, TenantId(Uuid::new_v4())).reveal();
+        assert!(OpaqueSecret::parse(SecretKind::VendorToken, &of_an_organization).is_none());
+        let renamed = text.replacen("cdv_", "cdt_", 1);
+        let as_an_api_token = OpaqueSecret::parse(SecretKind::ApiToken, &renamed).unwrap();
+        assert_ne!(as_an_api_token.hash(), good.hash(), "the kind is part of the hash");
     }
 }

@@ -42,6 +42,10 @@ impl AuditedChange<'_> {
                 let holds = self.hold_token(id).await?;
                 holds.then_some(Principal::Token { id, name, scopes }).ok_or(ChangeRefusal::NotFound.into())
             }
+            vendor @ Principal::VendorToken { .. } => {
+                self.hold_vendor_credential().await?;
+                Ok(vendor)
+            }
             staff @ Principal::Staff { .. } => Ok(staff),
         }
     }

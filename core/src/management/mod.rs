@@ -24,6 +24,7 @@ mod registration;
 mod seats_needed;
 mod sessions;
 mod tokens;
+mod vendor_tokens;
 mod voiding;
 mod webhooks;
 
@@ -32,8 +33,9 @@ pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};
 pub use licenses::{
-    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseView, LivePool, NewLicense, RotatedKey,
+    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseEdit, LicenseView, LivePool, NewLicense, RotatedKey,
 };
+pub use organizations::{MadeOrganization, OrganizationEdit, VendorOrganization};
 pub use people::RoleChange;
 pub use plans::UpsertedRow;
 pub use projects::ProjectEdit;
@@ -41,6 +43,7 @@ pub use registration::{NewOrganization, RegistrationResult};
 pub use seats_needed::{AdviceOutcome, AdviceWithheld, SeatsAdvice};
 pub use sessions::{ClientPresence, EndedSessionRow, SessionEnd, SessionView};
 pub use tokens::IssuedApiToken;
+pub use vendor_tokens::IssuedVendorToken;
 pub use voiding::VoidingResult;
 pub use webhooks::{IssuedWebhook, TestedWebhook, WebhookEdit};
 

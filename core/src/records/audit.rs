@@ -23,7 +23,7 @@ pub struct AuditEntryRow {
     pub id: Uuid,
     /// When, to the millisecond.
     pub at: OffsetDateTime,
-    /// `person`, `token` or `staff`.
+    /// `person`, `token`, `staff` or `vendor_token`.
     pub actor_kind: String,
     /// The person's or token's id; of staff, who they are at the staff's identity provider.
     pub actor: String,
@@ -44,7 +44,7 @@ pub struct AuditEntryRow {
 }
 
 /// Every action that an entry of an organization's audit log can have.
-pub const ACTIONS: [&str; 33] = [
+pub const ACTIONS: [&str; 34] = [
     "organization.created",
     "organization.renamed",
     "organization.tokens_voided",
@@ -78,6 +78,7 @@ pub const ACTIONS: [&str; 33] = [
     "person.erased",
     "machine.erased",
     "staff.read",
+    "organization.changed",
 ];
 
 /// Which entries of the audit log are asked for.
@@ -177,7 +178,8 @@ async fn append_to_staff_log(
     entry: AuditStatement,
     peppers: Option<&KeyRing>,
 ) -> Result<()> {
-    let row = sqlx::query("select seq, hash from history.staff_append($1, $2, $3, $4, $5, $6, $7, $8)")
+    let row = sqlx::query("select seq, hash from history.staff_append($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        .bind(caller.principal.kind())
         .bind(caller.principal.id())
         .bind(caller.principal.name())
         .bind(entry.action)

@@ -1,7 +1,7 @@
 //! The caller of a change, and the request that the change is asked for with.
 
 use crate::domain::{
-    access::{PersonRole, Scope},
+    access::{PersonRole, Scope, VendorScope},
     id::{TenantId, UserId},
     secret::{self, KeyRing},
 };
@@ -36,15 +36,25 @@ pub enum Principal {
         /// The verified address.
         email: String,
     },
+    /// A machine of the vendor, such as a shop.
+    VendorToken {
+        /// Its vendor token.
+        id: Uuid,
+        /// The token's name.
+        name: String,
+        /// What it may be used for.
+        scopes: Vec<VendorScope>,
+    },
 }
 
 impl Principal {
-    /// `person`, `token` or `staff`.
+    /// `person`, `token`, `staff` or `vendor_token`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Person { .. } => "person",
             Self::Token { .. } => "token",
             Self::Staff { .. } => "staff",
+            Self::VendorToken { .. } => "vendor_token",
         }
     }
 
@@ -52,7 +62,7 @@ impl Principal {
     pub fn id(&self) -> String {
         match self {
             Self::Person { user, .. } => user.to_string(),
-            Self::Token { id, .. } => id.to_string(),
+            Self::Token { id, .. } | Self::VendorToken { id, .. } => id.to_string(),
             Self::Staff { subject, .. } => subject.clone(),
         }
     }
@@ -71,7 +81,7 @@ impl Principal {
     pub fn name(&self) -> &str {
         match self {
             Self::Person { email, .. } | Self::Staff { email, .. } => email,
-            Self::Token { name, .. } => name,
+            Self::Token { name, .. } | Self::VendorToken { name, .. } => name,
         }
     }
 
@@ -79,7 +89,7 @@ impl Principal {
     pub const fn person(&self) -> Option<UserId> {
         match self {
             Self::Person { user, .. } => Some(*user),
-            Self::Token { .. } | Self::Staff { .. } => None,
+            Self::Token { .. } | Self::Staff { .. } | Self::VendorToken { .. } => None,
         }
     }
 
@@ -87,9 +97,14 @@ impl Principal {
     pub fn may_grant(&self, role: PersonRole) -> bool {
         match self {
             Self::Person { role: own, .. } => own.may_grant(role),
-            Self::Token { .. } => false,
+            Self::Token { .. } | Self::VendorToken { .. } => false,
             Self::Staff { .. } => true,
         }
+    }
+
+    /// True if it acts for the vendor: somebody of the staff, or a machine.
+    pub const fn is_of_vendor(&self) -> bool {
+        matches!(self, Self::Staff { .. } | Self::VendorToken { .. })
     }
 }
 

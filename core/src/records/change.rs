@@ -27,6 +27,8 @@ const FORGOTTEN_AT_ONCE: i64 = 10;
 /// A change under way: a transaction with the tenant set. It is rolled back when dropped.
 pub(crate) struct AuditedChange<'a> {
     caller: &'a Caller,
+    /// The organization that is changed: the caller's, or one that this change makes for the vendor.
+    tenant: TenantId,
     transaction: TenantTransaction,
     peppers: Option<Arc<KeyRing>>,
     /// The entries of the audit log that the commit writes, last of all: the transaction that holds the end of the
@@ -108,7 +110,8 @@ impl Records {
 
     fn audited<'a>(&self, caller: &'a Caller, transaction: TenantTransaction) -> AuditedChange<'a> {
         let peppers = self.peppers.clone();
-        AuditedChange { caller, transaction, peppers, entries: Vec::new(), is_audited: false, begun: None }
+        let tenant = caller.tenant;
+        AuditedChange { caller, tenant, transaction, peppers, entries: Vec::new(), is_audited: false, begun: None }
     }
 
     /// A transaction that waits longer for locks than one of a client that asks for a seat: behind a stream of grants
@@ -126,7 +129,19 @@ impl Records {
 impl<'a> AuditedChange<'a> {
     /// The organization.
     pub(crate) fn tenant(&self) -> TenantId {
-        self.caller.tenant
+        self.tenant
+    }
+
+    /// Says that the transaction goes on as another organization, which a statement of this change made: its audit log
+    /// gets the entries. What the idempotency key did is kept with the caller's.
+    pub(crate) fn goes_on_in(&mut self, tenant: TenantId) {
+        self.tenant = tenant;
+    }
+
+    async fn set_tenant(&mut self, tenant: TenantId) -> Result<()> {
+        let sql = "select set_config('app.tenant_id', $1, true)";
+        sqlx::query(sql).bind(tenant.to_string()).execute(&mut *self.transaction).await?;
+        Ok(())
     }
 
     /// The request.
@@ -213,7 +228,7 @@ impl<'a> AuditedChange<'a> {
     /// write (`migrations/0250_write_event.sql`), and answers its id. The payload holds no secret either.
     pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<Uuid> {
         let statement =
-            sqlx::query_scalar("select write_event($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
+            sqlx::query_scalar("select write_event($1, $2, $3)").bind(self.tenant.0).bind(kind).bind(payload);
         Ok(statement.fetch_one(&mut *self.transaction).await?)
     }
 
@@ -250,8 +265,16 @@ impl<'a> AuditedChange<'a> {
         if self.entries.is_empty() && !self.is_audited {
             staff_reads::write_down(&mut self.transaction, self.caller, peppers).await?;
         }
-        for entry in std::mem::take(&mut self.entries) {
-            append(&mut self.transaction, self.caller, entry, peppers).await?;
+        let entries = std::mem::take(&mut self.entries);
+        if self.tenant == self.caller.tenant {
+            for entry in entries {
+                append(&mut self.transaction, self.caller, entry, peppers).await?;
+            }
+        } else {
+            let caller = Caller { tenant: self.tenant, ..self.caller.clone() };
+            for entry in entries {
+                append(&mut self.transaction, &caller, entry, peppers).await?;
+            }
         }
         self.transaction.commit().await?;
         Ok(())
@@ -262,6 +285,10 @@ impl<'a> AuditedChange<'a> {
         let Some(repeat) = &self.caller.repeat else { return Ok(()) };
         let text = serde_json::to_vec(outcome).map_err(|e| Error::internal("an outcome cannot be kept", e))?;
         let sealed = repeat.seal(&text).ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
+        let elsewhere = self.tenant != self.caller.tenant;
+        if elsewhere {
+            self.set_tenant(self.caller.tenant).await?;
+        }
         let sql = "-- keep_outcome
             update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
         sqlx::query(sql)
@@ -271,6 +298,9 @@ impl<'a> AuditedChange<'a> {
             .bind(sealed)
             .execute(&mut *self.transaction)
             .await?;
+        if elsewhere {
+            self.set_tenant(self.tenant).await?;
+        }
         Ok(())
     }
 }

@@ -62,7 +62,10 @@ pub struct ErasureReport {
     /// Alert rules.
     #[serde(default)]
     pub alert_rules: i64,
-    /// 1 if the organization had the name of the person.
+    /// Licenses, whose external id or metadata named the person.
+    #[serde(default)]
+    pub licenses: i64,
+    /// 1 if the organization's name, external id or metadata named the person.
     pub organizations: i64,
     /// Where the next request goes on; `None`: all is done.
     pub next: Option<ErasureCursor>,
@@ -190,8 +193,8 @@ impl Records {
         Ok(query.fetch_one(sql).await?)
     }
 
-    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, alert rules, the
-    /// organization's name) and counts it into the report.
+    /// Blanks a person in what people manage (invitations, API tokens, projects, webhooks, alert rules, and what the
+    /// vendor wrote beside licenses and the organization) and counts it into the report.
     pub(crate) async fn erase_things(
         &self,
         tenant: TenantId,
@@ -199,7 +202,7 @@ impl Records {
         report: &mut ErasureReport,
     ) -> Result<()> {
         let mut transaction = self.begin_patiently(tenant).await?;
-        let sql = "select invitations, api_tokens, projects, webhooks, alert_rules, organizations
+        let sql = "select invitations, api_tokens, projects, webhooks, alert_rules, licenses, organizations
             from history.erase_things($1, $2, $3, $4, $5)";
         let row = sqlx::query(sql)
             .bind(tenant.0)
@@ -212,7 +215,8 @@ impl Records {
         transaction.commit().await?;
         (report.invitations, report.api_tokens) = (row.try_get("invitations")?, row.try_get("api_tokens")?);
         (report.projects, report.webhooks) = (row.try_get("projects")?, row.try_get("webhooks")?);
-        (report.alert_rules, report.organizations) = (row.try_get("alert_rules")?, row.try_get("organizations")?);
+        (report.alert_rules, report.licenses) = (row.try_get("alert_rules")?, row.try_get("licenses")?);
+        report.organizations = row.try_get("organizations")?;
         Ok(())
     }
 

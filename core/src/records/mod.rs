@@ -7,9 +7,9 @@
 //! erasure. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events`, `seat_counts`, `events_waiting` and
-//! `keep_history`, of notify `due_webhooks`, `due_mailers` and `due_alert_rules`, of whoever asks
-//! `locate_license`, `memberships`, `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which
-//! makes an organization. Behind all of them stand row-level security and what each role may do at all
+//! `keep_history`, of notify `due_webhooks`, `due_mailers` and `due_alert_rules`, of the vendor's staff `find_organizations`, `read_organizations`,
+//! `find_licenses`, `locate_licenses` and `locate_external_id`, of whoever asks `locate_license`, `memberships`,
+//! `membership` and `staff_tokens_not_before`, and `register_in_new_transaction`, which makes an organization. Behind all of them stand row-level security and what each role may do at all
 //! (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!
@@ -23,7 +23,7 @@
 //!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
 //!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
-//!   `registration.rs`
+//!   `registration.rs` · the vendor's own: `vendor_tokens.rs`, `labels.rs`, `staff_search.rs`
 //! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain ·
 //!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `alert_rules.rs`, `alerts.rs`: of
 //!   what an organization wants to be told, and what was · `judging.rs`: which rules are due · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
@@ -54,6 +54,7 @@ mod history;
 mod invitations;
 mod joining;
 mod judging;
+mod labels;
 mod licenses;
 mod login;
 mod mails;
@@ -72,10 +73,12 @@ mod seat_counts;
 mod seats;
 mod sessions;
 mod staff_reads;
+mod staff_search;
 mod subject;
 mod sweep;
 mod tokens;
 mod usage;
+mod vendor_tokens;
 mod voiding;
 mod webhooks;
 
@@ -101,6 +104,7 @@ pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
 pub use judging::{DueRule, Judgement};
+pub use labels::LabelledKind;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
 pub use login::RecordsAddress;
@@ -122,9 +126,11 @@ pub use seat_counts::{PoolSeats, SeatCounts, WaitingEvents};
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow};
+pub use staff_search::{FoundLicense, LicenseSearch, OrganizationSearch};
 pub(crate) use subject::SubjectIdentifiers;
 pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, ToDo};
 pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
 pub use usage::{UsageFilter, UsagePoint, UsageStep};
+pub use vendor_tokens::{NewVendorToken, VendorTokenRow};
 pub use webhooks::{ReplaySpan, WebhookRow, WebhookSettings};

@@ -12,6 +12,7 @@ use crate::{
         email,
         id::{LicenseId, LicenseNumber, TenantId, UserId, draw_uuid},
         key::LicenseKey,
+        name::fold,
         step_up::SignIn,
         trial::TrialLimit,
     },
@@ -99,13 +100,14 @@ impl Records {
         key_hash: &str,
     ) -> Result<(TenantTransaction, RegistrationStep)> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
-        let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
+        let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)")
             .bind(&person.issuer)
             .bind(&person.subject)
             .bind(&person.email)
             .bind(email::comparison_key(&person.email))
             .bind(&person.name)
             .bind(organization)
+            .bind(fold(organization))
             .bind(product)
             .bind(draw_uuid())
             .bind(draw_uuid())

@@ -104,7 +104,10 @@ impl Caller {
     pub(crate) fn sees_only(&self) -> Option<String> {
         match &self.principal {
             Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email::comparison_key(email)),
-            Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
+            Principal::Person { .. }
+            | Principal::Token { .. }
+            | Principal::Staff { .. }
+            | Principal::VendorToken { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     audit::{AuditStatement, write},
-    caller::{Caller, Principal},
+    caller::Caller,
     connect::Records,
 };
 use crate::{
@@ -15,14 +15,14 @@ use sqlx::PgConnection;
 impl Records {
     /// Writes into the audit log that staff read something, with the operation and its target. There is one entry in
     /// each hour of the clock for the same person, operation and target: an entry says that it was read in this hour,
-    /// and not how often. If the caller is not staff, nothing is written.
+    /// and not how often. Vendor tokens read as staff does. If the caller is not of the vendor, nothing is written.
     ///
     /// This is called before the answer is made: if the entry cannot be written, nothing may be read.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn note_read(&self, caller: &Caller) -> Result<()> {
-        if !matches!(caller.principal, Principal::Staff { .. }) {
+        if !caller.principal.is_of_vendor() {
             return Ok(());
         }
         let mut transaction = self.begin_patiently(caller.tenant).await?;
@@ -33,7 +33,7 @@ impl Records {
 
 /// The same at the end of a transaction of the caller's change.
 pub(super) async fn write_down(sql: &mut PgConnection, caller: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
-    let (Principal::Staff { .. }, Some(operation)) = (&caller.principal, &caller.operation) else { return Ok(()) };
+    let Some(operation) = caller.operation.as_ref().filter(|_| caller.principal.is_of_vendor()) else { return Ok(()) };
     if caller.tenant == TenantId::VENDOR {
         return Ok(()); // The catalog belongs to the vendor and has no audit log of an organization.
     }

@@ -73,7 +73,7 @@ pub enum TokenFate {
     Revoke,
 }
 
-/// What is known of a request that presents a valid API token.
+/// What is known of a request that presents a valid API token or vendor token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresentedToken {
     /// It came from an address that the token may be used from.
@@ -139,8 +139,7 @@ impl Records {
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(row) = found else { return Ok(None) };
-        let good_from = networks(&row)?;
-        if good_from.is_some_and(|all| !from.is_some_and(|from| all.iter().any(|one| one.contains(from)))) {
+        if !good_from(&row, from)? {
             return Ok(Some(PresentedToken::Elsewhere(token.id)));
         }
         if row.try_get("worth_noting")? {
@@ -160,8 +159,14 @@ fn known(words: &[String]) -> Vec<Scope> {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
+/// Whether a token may be used from an address.
+pub(super) fn good_from(row: &PgRow, from: Option<IpAddr>) -> sqlx::Result<bool> {
+    let Some(all) = networks(row)? else { return Ok(true) };
+    Ok(from.is_some_and(|from| all.iter().any(|one| one.contains(from))))
+}
+
 /// The networks that a token may be used from. One that cannot be read allows no address.
-fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<IpNetwork>>> {
+pub(super) fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<IpNetwork>>> {
     let texts: Option<Vec<String>> = row.try_get("allowed_networks")?;
     Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))
 }

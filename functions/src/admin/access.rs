@@ -6,6 +6,7 @@
 use license_core::domain::access::{
     PersonRole::{self, Admin, Member, Owner, Viewer},
     Scope::{self, *},
+    VendorScope,
 };
 
 /// The least a caller must be.
@@ -44,10 +45,19 @@ pub struct AccessRule {
     pub least: LeastRole,
     /// The scope that lets an API token do it; `None`: no token may.
     pub scope: Option<Scope>,
+    /// The scope that lets a vendor token do it, in any organization; `None`: no vendor token may.
+    pub vendor: Option<VendorScope>,
 }
 
 const fn rule(method: &'static str, path: &'static str, least: LeastRole, scope: Option<Scope>) -> AccessRule {
-    AccessRule { method, path, least, scope }
+    AccessRule { method, path, least, scope, vendor: None }
+}
+
+impl AccessRule {
+    /// The same, and a vendor token with this scope may do it too.
+    const fn vendor(self, scope: VendorScope) -> Self {
+        Self { vendor: Some(scope), ..self }
+    }
 }
 
 const PERSON: LeastRole = LeastRole::Person;
@@ -62,8 +72,8 @@ const STAFF: LeastRole = LeastRole::Staff;
 #[rustfmt::skip]
 pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/me", PERSON, None),
-    rule("GET",    "/api/v1/organizations/{organization}", VIEWER, Some(OrganizationRead)),
-    rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}", VIEWER, Some(OrganizationRead)).vendor(VendorScope::OrganizationsRead),
+    rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None).vendor(VendorScope::OrganizationsWrite),
     // An API token signs nobody out.
     rule("POST",   "/api/v1/organizations/{organization}/void-tokens", ADMIN, None),
     rule("GET",    "/api/v1/organizations/{organization}/access-policy", VIEWER, None),
@@ -86,22 +96,22 @@ pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/projects/{project}", VIEWER, Some(ProjectsRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}/projects/{project}", ADMIN, Some(ProjectsWrite)),
     // What was sold is the vendor's to change; the keys are the organization's own.
-    rule("GET",    "/api/v1/organizations/{organization}/licenses", VIEWER, Some(LicensesRead)),
-    rule("POST",   "/api/v1/organizations/{organization}/licenses", STAFF, None),
-    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}", VIEWER, Some(LicensesRead)),
-    rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", STAFF, None),
-    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/suspend", STAFF, None),
-    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/resume", STAFF, None),
-    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/revoke", STAFF, None),
+    rule("GET",    "/api/v1/organizations/{organization}/licenses", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses", STAFF, None).vendor(VendorScope::LicensesWrite),
+    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
+    rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", STAFF, None).vendor(VendorScope::LicensesWrite),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/suspend", STAFF, None).vendor(VendorScope::LicensesWrite),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/resume", STAFF, None).vendor(VendorScope::LicensesWrite),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/revoke", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", ADMIN, Some(LicensesWrite)),
-    rule("GET",    "/api/v1/plans", ANY, Some(LicensesRead)),
-    rule("GET",    "/api/v1/plans/{plan}", ANY, Some(LicensesRead)),
-    rule("PUT",    "/api/v1/staff/plans/{plan}", STAFF, None),
+    rule("GET",    "/api/v1/plans", ANY, Some(LicensesRead)).vendor(VendorScope::PlansRead),
+    rule("GET",    "/api/v1/plans/{plan}", ANY, Some(LicensesRead)).vendor(VendorScope::PlansRead),
+    rule("PUT",    "/api/v1/staff/plans/{plan}", STAFF, None).vendor(VendorScope::PlansWrite),
     rule("POST",   "/api/v1/staff/void-tokens", STAFF, None),
-    rule("GET",    "/api/v1/staff/products", STAFF, None),
-    rule("GET",    "/api/v1/staff/products/{product}", STAFF, None),
-    rule("PUT",    "/api/v1/staff/products/{product}", STAFF, None),
-    rule("GET",    "/api/v1/staff/licenses/{number}", STAFF, None),
+    rule("GET",    "/api/v1/staff/products", STAFF, None).vendor(VendorScope::PlansRead),
+    rule("GET",    "/api/v1/staff/products/{product}", STAFF, None).vendor(VendorScope::PlansRead),
+    rule("PUT",    "/api/v1/staff/products/{product}", STAFF, None).vendor(VendorScope::PlansWrite),
+    rule("GET",    "/api/v1/staff/licenses/{number}", STAFF, None).vendor(VendorScope::LicensesRead),
     rule("GET",    "/api/v1/organizations/{organization}/invitations", ADMIN, None),
     rule("POST",   "/api/v1/organizations/{organization}/invitations", ADMIN, None),
     rule("GET",    "/api/v1/organizations/{organization}/invitations/{invitation}", ADMIN, None),
@@ -133,6 +143,15 @@ pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/audit-log", ADMIN, Some(AuditRead)),
     rule("GET",    "/api/v1/organizations/{organization}/audit-log/verify", ADMIN, Some(AuditRead)),
     rule("GET",    "/api/v1/organizations/{organization}/audit-log/export", ADMIN, Some(AuditRead)),
+    // A vendor token that leaked makes no others, and finds no people.
+    rule("GET",    "/api/v1/staff/api-tokens", STAFF, None),
+    rule("POST",   "/api/v1/staff/api-tokens", STAFF, None),
+    rule("GET",    "/api/v1/staff/api-tokens/{api_token}", STAFF, None),
+    rule("DELETE", "/api/v1/staff/api-tokens/{api_token}", STAFF, None),
+    rule("GET",    "/api/v1/staff/me", STAFF, None),
+    rule("GET",    "/api/v1/staff/organizations", STAFF, None).vendor(VendorScope::OrganizationsRead),
+    rule("POST",   "/api/v1/staff/organizations", STAFF, None).vendor(VendorScope::OrganizationsWrite),
+    rule("GET",    "/api/v1/staff/licenses", STAFF, None).vendor(VendorScope::LicensesRead),
     // Whoever has a claim to be forgotten has it against the vendor, who looks whether it is one.
     rule("POST",   "/api/v1/organizations/{organization}/erasures", STAFF, None),
 ];

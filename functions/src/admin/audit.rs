@@ -47,9 +47,9 @@ pub(super) struct AuditEntry {
 /// Who did something.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AuditActor {
-    /// `person`, `token` or `staff`.
+    /// `person`, `token`, `staff` or `vendor_token`.
     kind: String,
-    /// The id of the person or API token; of staff, who they are at the staff's identity provider.
+    /// The id of the person, API token or vendor token; of staff, who they are at the staff's identity provider.
     id: String,
     /// The address or the token's name, as it was then.
     name: String,

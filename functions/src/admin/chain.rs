@@ -154,7 +154,7 @@ pub(super) struct ExportedEntry {
     seq: i64,
     /// Names the entry; its first 48 bits are its time in milliseconds since 1970.
     id: Uuid,
-    /// `person`, `token` or `staff`.
+    /// `person`, `token`, `staff` or `vendor_token`.
     actor_kind: String,
     /// The id of who did it.
     actor: String,

@@ -5,7 +5,10 @@ use super::{
     AdminService,
     credential::{VerifiedCredential, authenticate, bad_token},
 };
-use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
+use crate::edge::{
+    BearerCredential, Problem,
+    rate::{NamedLimit, RateHeaders},
+};
 use http::request::Parts;
 use license_core::{
     ProblemCode,
@@ -20,8 +23,10 @@ pub(super) async fn check_credential(
     bearer: BearerCredential,
     address: Option<IpAddr>,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
-    match OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0) {
-        Some(token) => api_token(service, parts, bearer, address, &token.hash()).await,
+    let limits = [(SecretKind::ApiToken, &service.token_limit), (SecretKind::VendorToken, &service.vendor_limit)];
+    let token = limits.into_iter().find_map(|(kind, limit)| Some((OpaqueSecret::parse(kind, &bearer.0)?, limit)));
+    match token {
+        Some((token, limit)) => api_token(service, limit, parts, bearer, address, &token.hash()).await,
         None => {
             let token = bearer.0.clone();
             let credential = match authenticate(service, bearer, address).await {
@@ -34,10 +39,11 @@ pub(super) async fn check_credential(
     }
 }
 
-/// An API token is known by the records alone. One that was good before is counted by its own limit before they are
-/// asked again, however it is spelled; any other by where it comes from.
+/// An API token or a vendor token is known by the records alone. One that was good before is counted by its own limit
+/// before they are asked again, however it is spelled; any other by where it comes from.
 async fn api_token(
     service: &AdminService,
+    limit: &NamedLimit,
     parts: &Parts,
     bearer: BearerCredential,
     address: Option<IpAddr>,
@@ -46,7 +52,7 @@ async fn api_token(
     let mut rate_headers = None;
     let known = service.credential_guesses.knows(hash);
     if known {
-        rate_headers = service.token_limit.admit(hash).await?;
+        rate_headers = limit.admit(hash).await?;
     }
     let ask = async {
         match authenticate(service, bearer, address).await {
@@ -57,7 +63,7 @@ async fn api_token(
     };
     let credential = service.credential_guesses.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
     if !known {
-        rate_headers = service.token_limit.admit(hash).await?;
+        rate_headers = limit.admit(hash).await?;
     }
     Ok((credential, rate_headers))
 }

@@ -23,6 +23,8 @@ pub(super) enum VerifiedCredential {
     Staff(VerifiedClaims),
     /// An API token of this organization.
     Token(TenantId, Principal),
+    /// A vendor token.
+    Vendor(Principal),
 }
 
 impl VerifiedCredential {
@@ -30,7 +32,7 @@ impl VerifiedCredential {
     pub(super) fn sign_in(&self) -> SignIn {
         match self {
             Self::Person(claims) | Self::Staff(claims) => claims.sign_in.clone(),
-            Self::Token(..) => SignIn::default(),
+            Self::Token(..) | Self::Vendor(_) => SignIn::default(),
         }
     }
 
@@ -38,7 +40,7 @@ impl VerifiedCredential {
     pub(super) fn subject(&self) -> String {
         match self {
             Self::Person(claims) | Self::Staff(claims) => format!("{} {}", claims.issuer, claims.subject),
-            Self::Token(_, by) => by.id(),
+            Self::Token(_, by) | Self::Vendor(by) => by.id(),
         }
     }
 }
@@ -52,16 +54,11 @@ pub(super) async fn authenticate(
     bearer: BearerCredential,
     from: Option<IpAddr>,
 ) -> Result<VerifiedCredential, Problem> {
-    let prefix = SecretKind::ApiToken.prefix();
-    if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
-        let token = OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
-        return match service.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
-            PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
-            PresentedToken::Elsewhere(id) => {
-                tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
-                Err(elsewhere("This API token may be used", "Use it from there, or make another token.", from))
-            }
-        };
+    for kind in [SecretKind::ApiToken, SecretKind::VendorToken] {
+        if bearer.0.get(..kind.prefix().len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind.prefix())) {
+            let token = OpaqueSecret::parse(kind, &bearer.0).ok_or_else(bad_token)?;
+            return token_bearer(service, kind, &token, from).await;
+        }
     }
     let (claims, staff) = match (service.people.verify(&bearer.0).await, &service.staff) {
         (Ok(claims), _) => (claims, false),
@@ -82,6 +79,28 @@ pub(super) async fn authenticate(
         return Err(elsewhere("Staff may sign in", "Use one of these networks.", from));
     }
     Ok(VerifiedCredential::Staff(claims))
+}
+
+/// Whose an API token or a vendor token is.
+async fn token_bearer(
+    service: &AdminService,
+    kind: SecretKind,
+    token: &OpaqueSecret,
+    from: Option<IpAddr>,
+) -> Result<VerifiedCredential, Problem> {
+    let of_vendor = kind == SecretKind::VendorToken;
+    let presented = match of_vendor {
+        true => service.records.vendor_token(token, from).await?,
+        false => service.records.api_token(token, from).await?,
+    };
+    match presented.ok_or_else(bad_token)? {
+        PresentedToken::Here(by) if of_vendor => Ok(VerifiedCredential::Vendor(by)),
+        PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
+        PresentedToken::Elsewhere(id) => {
+            tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
+            Err(elsewhere("This API token may be used", "Use it from there, or make another token.", from))
+        }
+    }
 }
 
 /// Whether a token that the customers' verifier rejects for this reason may be one of staff.

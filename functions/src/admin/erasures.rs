@@ -27,7 +27,8 @@ pub(super) struct NewErasure {
 /// What this request blanked.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "denials": 3, "events": 12, "deliveries": 2, "mails": 0, "audit_entries": 4,
-    "people": 1, "invitations": 1, "api_tokens": 0, "projects": 0, "webhooks": 1, "alert_rules": 1, "organizations": 0}, "next_cursor": null}))]
+    "people": 1, "invitations": 1, "api_tokens": 0, "projects": 0, "webhooks": 1, "alert_rules": 1, "licenses": 0,
+    "organizations": 0}, "next_cursor": null}))]
 pub(super) struct Erasure {
     /// The entry of the audit log that says who erased, and when.
     id: Uuid,
@@ -64,14 +65,16 @@ pub(super) struct ErasedRows {
     webhooks: i64,
     /// Alert rules they made, or whose description names them.
     alert_rules: i64,
-    /// 1 where the organization was named after them.
+    /// Licenses whose external id or metadata named them.
+    licenses: i64,
+    /// 1 where the organization's name, external id or metadata named them.
     organizations: i64,
 }
 
 impl From<ErasureReport> for Erasure {
     fn from(it: ErasureReport) -> Self {
         let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
-        let ErasureReport { denials, deliveries, mails, webhooks, alert_rules, organizations, .. } = it;
+        let ErasureReport { denials, deliveries, mails, webhooks, alert_rules, licenses, organizations, .. } = it;
         let erased = ErasedRows {
             sessions,
             denials,
@@ -85,6 +88,7 @@ impl From<ErasureReport> for Erasure {
             projects,
             webhooks,
             alert_rules,
+            licenses,
             organizations,
         };
         Self { id, erased, next_cursor: it.next.map(|next| next.to_string()) }

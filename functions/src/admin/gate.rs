@@ -24,7 +24,11 @@ use axum::{
 use http::{HeaderMap, Method, request::Parts};
 use license_core::{
     ProblemCode,
-    domain::{access::Scope, id::TenantId, pasted},
+    domain::{
+        access::{Scope, VendorScope},
+        id::TenantId,
+        pasted,
+    },
     identity::VerifiedClaims,
     records::{Caller, Operation, Principal, RepeatableRequest},
 };
@@ -50,7 +54,7 @@ pub(super) async fn gate(
     parts.extensions.insert(HowSignedIn(credential.sign_in()));
     let request = Request::from_parts(parts, body);
     let request = match parameters.iter().find(|(name, _)| *name == "organization") {
-        None => admit_without_organization(&service, rule, credential, address, request)?,
+        None => admit_without_organization(&service, rule, credential, address, request).await?,
         Some((_, organization)) => {
             let tenant: TenantId = organization.parse().map_err(|_| no_organization())?;
             let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
@@ -69,7 +73,7 @@ pub(super) async fn gate(
 }
 
 /// A request that names no organization, with who asks put where its handler finds it.
-fn admit_without_organization(
+async fn admit_without_organization(
     service: &AdminService,
     rule: &AccessRule,
     credential: VerifiedCredential,
@@ -78,19 +82,25 @@ fn admit_without_organization(
 ) -> Result<Request, Problem> {
     authorize_without_organization(rule, &credential)?;
     let sign_in = credential.sign_in();
-    match credential {
-        VerifiedCredential::Person(claims) => drop(request.extensions_mut().insert(SignedIn(claims))),
+    let principal = match credential {
+        VerifiedCredential::Person(claims) => {
+            request.extensions_mut().insert(SignedIn(claims));
+            return Ok(request);
+        }
+        VerifiedCredential::Token(..) => return Ok(request),
         VerifiedCredential::Staff(claims) => {
             step_up::check_staff(service, rule, &sign_in)?;
             let email = email(&claims);
-            let principal = Principal::Staff { subject: claims.subject, email };
-            let (tenant, request_id) = (TenantId::VENDOR, request_id());
-            let caller = Caller { tenant, principal, address, request_id, repeat: None, operation: None };
-            request.extensions_mut().insert(StaffCaller(caller));
+            Principal::Staff { subject: claims.subject, email }
         }
-        VerifiedCredential::Token(..) => {}
-    }
-    Ok(request)
+        VerifiedCredential::Vendor(principal) => principal,
+    };
+    let (mut parts, body) = request.into_parts();
+    let (repeat, body) = repeat(service, &parts, body).await?;
+    let (tenant, request_id) = (TenantId::VENDOR, request_id());
+    let caller = Caller { tenant, principal, address, request_id, repeat, operation: None };
+    parts.extensions.insert(StaffCaller(caller));
+    Ok(Request::from_parts(parts, body))
 }
 
 /// A request to the caller's organization, with the caller put where its handler finds it: with what makes it the same
@@ -156,15 +166,21 @@ async fn principal(
         VerifiedCredential::Token(of, principal) if of == tenant => Ok(principal),
         VerifiedCredential::Token(..) => Err(no_organization()),
         VerifiedCredential::Staff(claims) => {
-            service
-                .records
-                .organization(tenant)
-                .await?
-                .ok_or_else(|| Problem::new(ProblemCode::NotFound, "There is no organization with this id."))?;
+            exists(service, tenant).await?;
             let email = email(&claims);
             Ok(Principal::Staff { subject: claims.subject, email })
         }
+        VerifiedCredential::Vendor(principal) => {
+            exists(service, tenant).await?;
+            Ok(principal)
+        }
     }
+}
+
+/// Who acts for the vendor may see every organization that there is.
+async fn exists(service: &AdminService, tenant: TenantId) -> Result<(), Problem> {
+    let found = service.records.organization(tenant).await?;
+    found.map(drop).ok_or_else(|| Problem::new(ProblemCode::NotFound, "There is no organization with this id."))
 }
 
 /// Whether who asks may do this in their organization.
@@ -174,11 +190,19 @@ fn authorize_in_organization(rule: &AccessRule, principal: &Principal) -> Result
         (Principal::Person { role, .. }, LeastRole::Role(least)) if *role >= least => Ok(()),
         (Principal::Person { .. }, least) => Err(insufficient_role(least.as_str())),
         (Principal::Token { scopes, .. }, _) => in_scope(rule, scopes),
+        (Principal::VendorToken { scopes, .. }, _) => in_vendor_scope(rule, scopes),
     }
 }
 
 fn in_scope(rule: &AccessRule, scopes: &[Scope]) -> Result<(), Problem> {
     match rule.scope {
+        Some(scope) if scopes.contains(&scope) => Ok(()),
+        scope => Err(insufficient_scope(scope.map_or("person", |scope| scope.as_str()))),
+    }
+}
+
+fn in_vendor_scope(rule: &AccessRule, scopes: &[VendorScope]) -> Result<(), Problem> {
+    match rule.vendor {
         Some(scope) if scopes.contains(&scope) => Ok(()),
         scope => Err(insufficient_scope(scope.map_or("person", |scope| scope.as_str()))),
     }
@@ -190,6 +214,7 @@ fn authorize_without_organization(rule: &AccessRule, credential: &VerifiedCreden
         (VerifiedCredential::Staff(_), LeastRole::Staff | LeastRole::SignedIn)
         | (VerifiedCredential::Person(_), LeastRole::SignedIn | LeastRole::Person) => Ok(()),
         (VerifiedCredential::Token(_, Principal::Token { scopes, .. }), _) => in_scope(rule, scopes),
+        (VerifiedCredential::Vendor(Principal::VendorToken { scopes, .. }), _) => in_vendor_scope(rule, scopes),
         (_, least) => Err(insufficient_role(least.as_str())),
     }
 }

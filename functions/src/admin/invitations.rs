@@ -16,6 +16,7 @@ use axum::{
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, email::Email},
+    management::IssuedInvitation,
     records::{self, InvitationState},
 };
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,16 @@ pub(super) struct NewInvitation {
     secret: String,
     /// What to do with it, in words.
     how: &'static str,
+}
+
+impl From<IssuedInvitation> for NewInvitation {
+    fn from(it: IssuedInvitation) -> Self {
+        Self {
+            secret: it.secret.reveal().to_owned(),
+            invitation: it.invitation.into(),
+            how: if it.mailed { HOW_MAILED } else { HOW },
+        }
+    }
 }
 
 const HOW: &str = "Hand the secret to the person yourself; no mail is sent. Who signs in with this address and sends \
@@ -176,13 +187,7 @@ pub(super) async fn invite_person(
     let (email, role) = fields.check(email.zip(role))?;
     let mail = body.send_mail.unwrap_or(false).then_some(&*service.webhook_keys);
     let invited = service.management.invite(&caller, &email, role, mail).await?;
-    let secret = invited.secret.reveal().to_owned();
-    let answer = NewInvitation {
-        invitation: invited.invitation.into(),
-        secret,
-        how: if invited.mailed { HOW_MAILED } else { HOW },
-    };
-    Ok((StatusCode::CREATED, axum::Json(answer)))
+    Ok((StatusCode::CREATED, axum::Json(NewInvitation::from(invited))))
 }
 
 /// Revoke an invitation

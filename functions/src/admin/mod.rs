@@ -24,6 +24,7 @@ mod erasures;
 mod filters;
 pub(crate) mod gate;
 mod invitations;
+mod labels;
 mod licenses;
 mod lists;
 mod mail;
@@ -34,9 +35,12 @@ mod plans;
 mod projects;
 mod seats_needed;
 mod sessions;
+mod staff_licenses;
+mod staff_organizations;
 pub mod step_up;
 mod tokens;
 mod usage;
+mod vendor_tokens;
 mod voiding;
 mod webhooks;
 
@@ -91,6 +95,8 @@ pub struct AdminService {
     pub token_days: u16,
     /// For each API token.
     pub token_limit: NamedLimit,
+    /// For each vendor token: a shop works for every customer.
+    pub vendor_limit: NamedLimit,
     /// For each person and each member of staff: a page of the console asks several things at once.
     pub people_limit: NamedLimit,
     /// What a series of usage ends with where nobody says when.
@@ -103,7 +109,7 @@ pub struct AdminService {
 pub(crate) fn operations() -> OpenApiRouter<AdminService> {
     OpenApiRouter::new()
         .routes(routes!(organizations::read_me))
-        .routes(routes!(organizations::read_organization, organizations::rename_organization))
+        .routes(routes!(organizations::read_organization, organizations::edit_organization))
         .routes(routes!(voiding::void_tokens))
         .routes(routes!(voiding::void_staff_tokens))
         .routes(routes!(access_policy::read_access_policy, access_policy::put_access_policy))
@@ -150,6 +156,11 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(chain::verify_audit_log))
         .routes(routes!(chain::export_audit_log))
         .routes(routes!(erasures::erase))
+        .routes(routes!(vendor_tokens::list_vendor_tokens, vendor_tokens::create_vendor_token))
+        .routes(routes!(vendor_tokens::read_vendor_token, vendor_tokens::revoke_vendor_token))
+        .routes(routes!(staff_organizations::read_staff))
+        .routes(routes!(staff_organizations::find_organizations, staff_organizations::make_organization))
+        .routes(routes!(staff_licenses::find_licenses))
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and
@@ -189,6 +200,7 @@ pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, S
         proxies: credentials.proxies,
         token_days: config.token_days,
         token_limit: NamedLimit::new("admin", config.token_limit, seats.clone()),
+        vendor_limit: NamedLimit::new("vendor", config.vendor_limit, seats.clone()),
         people_limit: NamedLimit::new("people", config.people_limit, seats.clone()),
         records: records.clone(),
         clock,

@@ -1,10 +1,12 @@
-//! An organization: read and rename.
+//! An organization: read and edited.
 
 use super::{
     AdminService,
     answer::{IfMatch, not_found, versioned},
     callers::{OrganizationCaller, SignedIn},
     credential::in_force,
+    labels::{check_vendor, labels},
+    licenses::terms::{nothing_asked, present},
 };
 use crate::{
     edge::names,
@@ -12,8 +14,10 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use license_core::records;
+use license_core::{domain::labels::Labels, management::OrganizationEdit, records};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -21,7 +25,7 @@ use uuid::Uuid;
 /// An organization: a customer, with its people and licenses.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z",
-    "tokens_not_before": null}))]
+    "tokens_not_before": null, "external_id": "cus_9s6XKzkNRiz8i3", "metadata": {"region": "eu"}}))]
 pub(super) struct Organization {
     /// Stays the same for good.
     id: Uuid,
@@ -34,11 +38,18 @@ pub(super) struct Organization {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(required)]
     tokens_not_before: Option<OffsetDateTime>,
+    /// What the vendor's own systems know it by; null for nothing. The vendor sets it.
+    #[schema(required)]
+    external_id: Option<String>,
+    /// What else the vendor's own systems wrote beside it: names with texts.
+    metadata: BTreeMap<String, String>,
 }
 
 impl From<records::OrganizationRow> for Organization {
     fn from(it: records::OrganizationRow) -> Self {
-        Self { id: it.id.0, name: it.name, created_at: it.created_at, tokens_not_before: it.tokens_not_before }
+        let Labels { external_id, metadata } = it.labels;
+        let tokens_not_before = it.tokens_not_before;
+        Self { id: it.id.0, name: it.name, created_at: it.created_at, tokens_not_before, external_id, metadata }
     }
 }
 
@@ -110,24 +121,42 @@ pub(super) async fn read_organization(
 #[schema(example = json!({"name": "Engines & Sons Ltd"}))]
 pub(super) struct EditOrganization {
     /// 1 to 200 characters, none of them a control character.
-    #[schema(required, min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
+    /// What the vendor's own systems know it by: 1 to 200 characters, taken once; null for nothing. For the vendor only.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    external_id: Option<Value>,
+    /// A merge: names with texts, at most 50 keys of 40 characters with texts of 500; null or an empty text takes a key
+    /// away. For the vendor only.
+    #[schema(value_type = Option<Map<String, Value>>)]
+    metadata: Option<Value>,
 }
 
-/// Rename an organization
+/// Edit an organization
+///
+/// Admins give it another name. Only the vendor, by its staff or by a vendor token, changes `external_id` and
+/// `metadata`.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}", tag = "Organizations", request_body = EditOrganization,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The organization as it is now", body = Organization, headers(("ETag" = String, description = "Its version"))),
+              (status = 409, description = "conflict: `organization` has this external_id"),
               (status = 412, description = "precondition_failed")))]
-pub(super) async fn rename_organization(
+pub(super) async fn edit_organization(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<EditOrganization>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
-    let name = fields.required("name", body.name.as_deref(), names::name);
-    let name = fields.check(name)?;
-    let renamed = service.management.rename_organization(&caller, &name, version).await?;
-    Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))
+    let name = fields.optional("name", body.name.as_deref(), names::name);
+    let labels = labels(&mut fields, body.external_id.as_ref(), body.metadata.as_ref());
+    fields.check(Some(()))?;
+    let edit = OrganizationEdit { name, labels };
+    if edit == OrganizationEdit::default() {
+        return Err(nothing_asked());
+    }
+    check_vendor(&caller, &edit.labels)?;
+    let edited = service.management.edit_organization(&caller, &edit, version).await?;
+    Ok(versioned(StatusCode::OK, edited.version, Organization::from(edited)))
 }

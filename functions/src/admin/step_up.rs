@@ -40,7 +40,7 @@ pub fn is_guarded(rule: &AccessRule) -> bool {
 }
 
 /// Lets a request to an organization through, or demands a sign-in as its policy says, and of staff as the deployment
-/// says. API tokens cannot sign in; what they can do was decided when they were made, which is guarded.
+/// says. API tokens and vendor tokens cannot sign in; what they can do was decided when they were made, which is guarded.
 pub(super) async fn check(
     service: &AdminService,
     rule: &AccessRule,
@@ -54,7 +54,7 @@ pub(super) async fn check(
             let policy = service.records.access_policy(tenant).await?;
             policy.and_then(|policy| policy.step_up()).map_or(Ok(()), |rule| demand(&rule, sign_in))
         }
-        Principal::Person { .. } | Principal::Token { .. } => Ok(()),
+        Principal::Person { .. } | Principal::Token { .. } | Principal::VendorToken { .. } => Ok(()),
     }
 }
 

@@ -17,10 +17,11 @@ use axum::{
 };
 use http::StatusCode;
 use license_core::{
-    domain::{access::Scope, network::IpNetwork},
+    domain::{access::Scope, id::InvalidText, network::IpNetwork},
     records::{self, NewApiToken},
 };
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -151,7 +152,7 @@ pub(super) async fn create_api_token(
 ) -> Result<impl IntoResponse, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), names::name);
-    let scopes = match scopes(body.scopes.as_deref()) {
+    let scopes = match scopes::<Scope>(body.scopes.as_deref()) {
         Ok(scopes) => Some(scopes),
         Err(problem) => {
             fields.wrong("scopes", problem);
@@ -167,11 +168,12 @@ pub(super) async fn create_api_token(
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
 
-fn scopes(words: Option<&[String]>) -> Result<Vec<Scope>, String> {
+/// The scopes that a token shall have, of either kind.
+pub(super) fn scopes<T: FromStr<Err = InvalidText> + PartialEq>(words: Option<&[String]>) -> Result<Vec<T>, String> {
     let words = words.ok_or("is required")?;
     let mut scopes = Vec::new();
     for word in words {
-        let scope = word.parse::<Scope>().map_err(|problem| format!("each {problem}"))?;
+        let scope = word.parse::<T>().map_err(|problem| format!("each {problem}"))?;
         if scopes.contains(&scope) {
             return Err("names a scope twice".into());
         }
@@ -180,7 +182,8 @@ fn scopes(words: Option<&[String]>) -> Result<Vec<Scope>, String> {
     if scopes.is_empty() { Err("must name at least one scope".into()) } else { Ok(scopes) }
 }
 
-fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
+/// The networks that a token shall be tied to.
+pub(super) fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
     if !(1..=MOST_NETWORKS).contains(&texts.len()) {
         let how_many =
             format!("must be 1 to {MOST_NETWORKS} networks; leave it out for a token that is good from everywhere");

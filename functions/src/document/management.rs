@@ -61,6 +61,10 @@ fn who(operation: &mut Operation, rule: &AccessRule) {
         Some(scope) => format!("Least role: {}. Scope of an API token: `{scope}`.", rule.least.as_str()),
         None => format!("Least role: {}. Not for API tokens.", rule.least.as_str()),
     };
+    let who = match rule.vendor {
+        Some(scope) => format!("{who} Scope of a vendor token: `{}`.", scope.as_str()),
+        None => who,
+    };
     let who = if is_guarded(rule) && rule.least != LeastRole::Staff {
         format!("{who} The organization may demand a fresher or stronger sign-in (RFC 9470).")
     } else {
@@ -69,12 +73,15 @@ fn who(operation: &mut Operation, rule: &AccessRule) {
     operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
     // For code that is generated: what may be shown to whom.
     let least = ExtensionsBuilder::new().add("x-least", rule.least.as_str());
-    let said = scope.into_iter().fold(least, |said, scope| said.add("x-scope", scope)).build();
+    let vendor = rule.vendor.map(|scope| scope.as_str());
+    let said = scope.into_iter().fold(least, |said, scope| said.add("x-scope", scope));
+    let said = vendor.into_iter().fold(said, |said, scope| said.add("x-vendor-scope", scope)).build();
     operation.extensions.get_or_insert_default().merge(said);
     let schemes = [
         ("person", rule.least != LeastRole::Staff),
         ("token", scope.is_some()),
         ("staff", rule.least != LeastRole::Person),
+        ("vendor", vendor.is_some()),
     ];
     let may = schemes.into_iter().filter(|(_, may)| *may);
     operation.security = Some(may.map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new())).collect());

@@ -85,6 +85,7 @@ pub fn document() -> Document {
         ("person", "The ID token of a person who signed in with a verified address."),
         ("token", "An API token, `cdt_live_…`, with the operation's scope."),
         ("staff", "The ID token of somebody of the vendor, of the staff's own audience."),
+        ("vendor", "A vendor token, `cdv_live_…`, with the operation's scope of vendor tokens."),
     ] {
         let mut http = Http::new(HttpAuthScheme::Bearer);
         http.description = Some(description.to_owned());

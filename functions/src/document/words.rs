@@ -4,7 +4,7 @@
 
 use license_core::{
     domain::{
-        access::{PersonRole, Scope},
+        access::{PersonRole, Scope, VendorScope},
         alert::{AlertKind, AlertState},
         delivery::DeliveryState,
         event::EVENT_KINDS,
@@ -51,13 +51,14 @@ const END_REASONS: [&str; 9] = [
     "rule_disabled",
     "rule_deleted",
 ];
-const ACTORS: [&str; 3] = ["person", "token", "staff"];
+const ACTORS: [&str; 4] = ["person", "token", "staff", "vendor_token"];
 const TERM_CODES: [&str; 4] = ["license_suspended", "license_revoked", "license_expired", "license_not_started"];
 
 fn table() -> Vec<Words> {
     let of = |words: &[&'static str], fields| Words { words: words.to_vec(), fields };
     let roles: Vec<_> = PersonRole::ALL.iter().map(|role| role.as_str()).collect();
     let scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    let vendor_scopes: Vec<_> = VendorScope::ALL.iter().map(|scope| scope.as_str()).collect();
     let reasons = EndReason::ALL.map(EndReason::as_str);
     let invitation_states = InvitationState::ALL.map(InvitationState::as_str);
     let deliveries: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
@@ -77,6 +78,7 @@ fn table() -> Vec<Words> {
             ],
         ),
         of(&scopes, &[("ApiToken", "scopes"), ("CreateApiToken", "scopes")]),
+        of(&vendor_scopes, &[("VendorToken", "scopes"), ("CreateVendorToken", "scopes")]),
         of(&reasons, &[("Session", "reason"), ("EndedSession", "reason")]),
         of(&[&reasons[..], &["unknown"]].concat(), &[("Problem", "reason")]),
         of(&invitation_states, &[("Invitation", "state")]),

@@ -52,7 +52,7 @@ impl Staff {
 
     /// Changes what is agreed. True once it was answered.
     pub async fn edit(&self, edit: &TermsEdit) -> bool {
-        is_answered(&self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None).await)
+        is_answered(&self.seat_management.edit_license(&self.act(), self.license.id, &edit.clone().into(), None).await)
     }
 
     /// Ends a session of whoever sits on a seat.

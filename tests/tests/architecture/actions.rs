@@ -6,8 +6,15 @@ use std::{collections::BTreeSet, fs};
 
 const LIST: &str = "core/src/records/audit.rs";
 /// Actions of the staff's log, which is of the vendor's catalog; no filter asks for them.
-const OF_THE_CATALOG: [&str; 5] =
-    ["plan.created", "plan.replaced", "product.created", "product.replaced", "staff.tokens_voided"];
+const OF_THE_CATALOG: [&str; 7] = [
+    "plan.created",
+    "plan.replaced",
+    "product.created",
+    "product.replaced",
+    "staff.tokens_voided",
+    "vendor_token.created",
+    "vendor_token.revoked",
+];
 /// Kinds of events that are written beside an entry of another name.
 const EVENTS: [&str; 2] = ["invitation.created", "webhook.test"];
 

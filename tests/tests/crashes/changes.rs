@@ -69,7 +69,7 @@ fn said<T: Debug>(answer: ChangeResult<T>) -> Result<String> {
 async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) -> Result<String> {
     let (management, license) = (&world.seat_management, world.license.id);
     let decide = async |status| said(management.set_license_status(act, license, status).await);
-    let edit = async |edit| said(management.edit_license(act, license, None, &edit, None).await);
+    let edit = async |edit| said(management.edit_license(act, license, &TermsEdit::into(edit), None).await);
     match change {
         Change::Suspend => decide(Status::Suspended).await,
         Change::Resume => decide(Status::Active).await,

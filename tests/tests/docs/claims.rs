@@ -150,7 +150,7 @@ fn the_head_of_the_records_names_whatever_runs_without_the_transaction_of_a_tena
     let lies = [
         ("`plan`, `product`\n", "`plan`\n"),
         ("`waiting_events`, `seat_counts`", "`waiting_events`, `audit`, `seat_counts`"),
-        ("//! `locate_license`, `memberships`", "//! `memberships`"),
+        ("`locate_license`, `memberships`", "`memberships`"),
     ];
     hold("core/src/records/mod.rs", tenants, &lies);
 }

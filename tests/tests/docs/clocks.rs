@@ -47,10 +47,11 @@ const DECISIONS: [Decision; 26] = [
     ("Redis `TIME`", "which caller may rebuild", &[("core/src/seat_store/nonce.lua", "redis_time")]),
     (
         "PostgreSQL `now()`",
-        "how long invitations, API tokens and idempotency keys are valid",
+        "how long invitations, API tokens, vendor tokens and idempotency keys are valid",
         &[
             ("core/src/records/invitations.rs", "now()"),
             ("core/src/records/tokens.rs", "now()"),
+            ("core/src/records/vendor_tokens.rs", "now()"),
             ("core/src/records/change.rs", "now()"),
         ],
     ),
@@ -223,7 +224,10 @@ fn each_clock_decides_what_the_page_says_and_nothing_else() {
         ("; rate limits; which caller", "; which caller"),
         ("whether an ID token is valid; ", "deadlines of requests; "),
         ("; when a trial ends and how many were given lately", ""),
-        ("how long invitations, API tokens and idempotency keys are valid", "how long invitations are valid"),
+        (
+            "how long invitations, API tokens, vendor tokens and idempotency keys are valid",
+            "how long invitations are valid",
+        ),
     ];
     hold("docs/ARCHITECTURE.md", clocks, &lies);
 }

@@ -171,9 +171,11 @@ fn kept(text: &str) -> Vec<String> {
 }
 
 /// The tables from which SQL functions delete, and why no row of the page but these is needed.
-const DELETED: [(&str, &str); 3] = [
+const DELETED: [(&str, &str); 4] = [
     ("public.graces", "which machines may work without contact (hashes)"),
     ("alerts", "alerts"),
+    // Copies of what licenses and organizations have, which are gone when that is.
+    ("directory.metadata", "open sessions, seats, licenses, people, projects"),
     // One of its tables, from which rows are moved to another.
     ("history.", "ended sessions"),
 ];

@@ -65,8 +65,8 @@ const PROMISES: &[(&str, &str)] = &[
         "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
-           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials'))
-           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'retention'))
+           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials', 'organizations', 'licenses', 'metadata'))
+           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'staff_api_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (
              select from unnest(array['sessions', 'outbox', 'usage_minutes', 'usage_hours', 'denials', 'webhook_deliveries', 'mails']) root, pg_partition_tree(root::regclass) t
              where t.relid = c.oid))",
@@ -135,7 +135,7 @@ const PROMISES: &[(&str, &str)] = &[
          from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
          where c.relkind in ('r', 'p') and has_any_column_privilege(r, c.oid, p) and (
            c.relnamespace = 'directory'::regnamespace or c.oid = '_sqlx_migrations'::regclass
-           or c.relname = 'staff_head' or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_tokens'))))
+           or c.relname = 'staff_head' or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_tokens', 'staff_api_tokens'))))
          union all
          select 'admin ' || c.relname || '.' || a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
          where c.relnamespace = 'catalog'::regnamespace and c.relkind = 'r' and a.attname in ('plan', 'plan_id', 'product', 'product_id')
@@ -179,7 +179,7 @@ const PROMISES: &[(&str, &str)] = &[
         "who serves knows the directory by these questions only",
         "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_proc p
          where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
-           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant', 'take_trial'))",
+           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant', 'take_trial', 'locate_external_id', 'find_organizations', 'find_licenses'))",
     ),
     (
         "the restore command is the owner's alone",

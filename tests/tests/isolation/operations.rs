@@ -116,8 +116,23 @@ async fn an_admins_operation_with_one_tenant_and_anothers_pool_or_license_finds_
         .await
         .unwrap();
     assert_eq!(outcome, None, "there is no such session");
-    let edited = management.edit_license(&act, wrong.id, None, &staff::seats(2), None).await;
+    let edited = management.edit_license(&act, wrong.id, &staff::seats(2).into(), None).await;
     assert_eq!(refusal(edited), ChangeRefusal::NotFound);
+    let labelled: bool = sqlx::query_scalar("select label_license($1, $2, 'x', '{}', '{}')")
+        .bind(wrong.tenant.0)
+        .bind(wrong.id.0)
+        .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)
+        .await
+        .unwrap();
+    assert!(!labelled, "there is no such license");
+    // What staff's lists read is read in the name of the organization that each row is said to be of.
+    let shown: i64 = sqlx::query_scalar("select count(*) from read_licenses(array[$1], array[$2])")
+        .bind(wrong.tenant.0)
+        .bind(wrong.id.0)
+        .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)
+        .await
+        .unwrap();
+    assert_eq!(shown, 0);
     for status in [Status::Suspended, Status::Active, Status::Revoked] {
         let set = management.set_license_status(&act, wrong.id, status).await;
         assert_eq!(refusal(set), ChangeRefusal::NotFound);
@@ -188,6 +203,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "judge_alert_rule",
         "kick_seat",
         "kick_session",
+        "label_license",
         "lock_license",
         "lock_pools",
         "machines_on_grace",
@@ -231,7 +247,7 @@ async fn a_role_calls_only_the_functions_of_its_own_operations() {
     for role in [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Notify] {
         let management = Management::new(two.records(role));
         let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));
-        denied(unavailable(management.edit_license(&act, two.a.id, None, &staff::seats(100), None).await));
+        denied(unavailable(management.edit_license(&act, two.a.id, &staff::seats(100).into(), None).await));
         denied(unavailable(management.set_license_status(&act, two.a.id, Status::Suspended).await));
         denied(unavailable(management.rotate_key(&act, two.a.id, staff::rotation(0), &peppers).await));
         let mut connection = two.as_role(role).await;

@@ -7,16 +7,20 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 48] = [
+const TABLES: [&str; 52] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours grace_after_heartbeats grace_beyond_seats holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
+    "catalog.staff_api_tokens: admin select, insert, update(last_used_at revoked_at)",
     "catalog.staff_head: nobody",
     "catalog.staff_log: nobody",
     "catalog.staff_tokens: admin select, update(not_before)",
     "directory.identities: nobody",
     "directory.identity_tenants: nobody",
     "directory.license_numbers: nobody",
+    "directory.licenses: nobody",
+    "directory.metadata: nobody",
+    "directory.organizations: nobody",
     "directory.retention: nobody",
     "directory.trials: nobody",
     "history.deliveries_rest: nobody",
@@ -43,7 +47,7 @@ const TABLES: [&str; 48] = [
     "public.mail_refusals: admin select, insert, update(refused changed_at)",
     // As of webhook_deliveries, below.
     "public.mails: notify select(tenant_id at next_at)",
-    "public.organizations: admin select, update(name version tokens_not_before step_up_max_age step_up_acr_values)",
+    "public.organizations: admin select, update(name version tokens_not_before step_up_max_age step_up_acr_values name_key external_id metadata)",
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
     "public.outbox_waiting: nobody",
@@ -62,10 +66,16 @@ const TABLES: [&str; 48] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 115] = [
+const FUNCTIONS: [&str; 126] = [
+    "directory.copy_license as owner: nobody",
+    "directory.copy_metadata as owner: nobody",
+    "directory.copy_organization as owner: nobody",
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
+    "directory.find_licenses as owner: admin",
+    "directory.find_organizations as owner: admin",
+    "directory.locate_external_id as owner: admin",
     "directory.locate_identity as owner: admin",
     "directory.locate_license as owner: admin",
     "directory.take_trial as owner: admin",
@@ -104,6 +114,7 @@ const FUNCTIONS: [&str; 115] = [
     "history.needles: nobody",
     "history.places: nobody",
     "history.scrub: nobody",
+    "history.scrub_metadata: nobody",
     "history.staff_append as owner: admin",
     "history.staff_export: nobody",
     "history.staff_seal as owner: admin",
@@ -139,6 +150,7 @@ const FUNCTIONS: [&str; 115] = [
     "public.keep_grace as owner: nobody",
     "public.kick_seat as owner: admin",
     "public.kick_session as owner: admin",
+    "public.label_license as owner: admin",
     "public.license_facts: nobody",
     "public.lived_through: admin",
     "public.lock_license as owner: admin",
@@ -146,11 +158,14 @@ const FUNCTIONS: [&str; 115] = [
     "public.machines_on_grace: admin",
     "public.mail_id: nobody",
     "public.make_first_alert_rules: nobody",
+    "public.make_organization as owner: admin",
     "public.mark_published as owner: reaper",
     "public.pool_lock: nobody",
     "public.protect: nobody",
     "public.raise_alert: nobody",
     "public.read_event_of_delivery as owner: admin",
+    "public.read_licenses as owner: admin",
+    "public.read_organizations as owner: admin",
     "public.rebuild_pool as owner: admin, reaper, service",
     "public.record_usage as owner: reaper",
     "public.record_wants as owner: reaper",

@@ -358,7 +358,7 @@ async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_functions_and
         "insert into organizations (tenant_id, name) values (gen_random_uuid(), 'mine')",
         "insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target)
          values ('{tenant}', '01900000-0000-7000-8000-000000000000', 'staff', 'v', 'v', 'license.changed', 'x')",
-        "insert into catalog.staff_log (id, actor, actor_name, action, target) values (gen_random_uuid(), 'v', 'v', 'plan.created', 'x')",
+        "insert into catalog.staff_log (id, actor_kind, actor, actor_name, action, target) values (gen_random_uuid(), 'staff', 'v', 'v', 'plan.created', 'x')",
         "update users set tenant_id = gen_random_uuid()",
         "delete from users",
     ];

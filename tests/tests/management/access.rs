@@ -1,7 +1,7 @@
 //! Every operation of the OpenAPI document, tried as every kind of caller, and held against the access table.
 
 use crate::desk::{Answer, Desk};
-use license_core::domain::access::{PersonRole, Scope};
+use license_core::domain::access::{PersonRole, Scope, VendorScope};
 use license_functions::{
     admin::access::{AccessRule, LeastRole, TABLE},
     document::document,
@@ -107,6 +107,10 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
     for &scope in Scope::ALL {
         tokens.push((scope, desk.api_token(desk.tenant(), &[scope]).await));
     }
+    let mut vendor_tokens = Vec::new();
+    for &scope in VendorScope::ALL {
+        vendor_tokens.push((scope, desk.vendor_token(&[scope]).await));
+    }
     let foreign_token = desk.api_token(foreign.tenant, Scope::ALL).await;
     let mut tried = 0;
     for rule in TABLE {
@@ -137,6 +141,15 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
             };
             expect(scope.as_str(), Some(token), expected).await;
         }
+        for (scope, token) in &vendor_tokens {
+            let expected = match rule.vendor {
+                Some(needed) if needed == *scope => Expected::Passes,
+                needed => Expected::Forbidden("scope", needed.map_or("person", |scope| scope.as_str()).to_owned()),
+            };
+            expect(&format!("a vendor token with {scope}"), Some(token), expected).await;
+        }
+        let made_up = format!("cdv_live_{}", "0".repeat(78));
+        expect("a vendor token nobody made", Some(&made_up), Expected::Nobody).await;
         let of_another = match rule.scope {
             _ if within => Expected::Unseen,
             Some(_) => Expected::Passes,
@@ -151,9 +164,11 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
         if within {
             let nowhere = ask(&desk, rule, &Uuid::new_v4().to_string(), Some(&desk.staff("vendor"))).await;
             assert_eq!(seen(&nowhere), Expected::Unseen, "{}", about("staff, of no organization"));
+            let nowhere = ask(&desk, rule, &Uuid::new_v4().to_string(), Some(&vendor_tokens[0].1)).await;
+            assert_eq!(seen(&nowhere), Expected::Unseen, "{}", about("a vendor token, of no organization"));
         }
     }
-    assert_eq!(tried, TABLE.len() * (11 + Scope::ALL.len()));
+    assert_eq!(tried, TABLE.len() * (12 + Scope::ALL.len() + VendorScope::ALL.len()));
 }
 
 #[tokio::test]

@@ -364,7 +364,7 @@ async fn what_staff_did_to_the_catalog_is_a_chain_that_its_owner_can_check() {
         "delete from catalog.staff_log where seq = 3",
         "delete from catalog.staff_log where seq = 5",
         "update catalog.staff_log set seal = null where seq = 3",
-        "insert into catalog.staff_log (id, actor, actor_name, action, target, seq, hash) values (uuid_v7(), 'a', 'a', 'plan.created', 'x', 6, 'x')",
+        "insert into catalog.staff_log (id, actor_kind, actor, actor_name, action, target, seq, hash) values (uuid_v7(), 'staff', 'a', 'a', 'plan.created', 'x', 6, 'x')",
         "update catalog.staff_log set seq = -1 where seq = 3; update catalog.staff_log set seq = 3 where seq = 4;
          update catalog.staff_log set seq = 4 where seq = -1",
     ] {

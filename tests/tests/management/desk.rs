@@ -7,7 +7,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use license_core::{
     domain::{
-        access::{PersonRole, Scope},
+        access::{PersonRole, Scope, VendorScope},
         id::{TenantId, UserId},
         opaque::{OpaqueSecret, SecretKind},
         rate::RateLimit,
@@ -188,6 +188,7 @@ impl Desk {
             token_days: 30,
             clock: world.clock.clone(),
             token_limit: limit("admin"),
+            vendor_limit: limit("vendor"),
             people_limit: limit("people"),
             credential_guesses: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
@@ -295,6 +296,17 @@ impl Desk {
             .execute(&mut self.world.truth().await)
             .await
             .unwrap();
+        token.reveal()
+    }
+
+    /// A vendor token with these scopes, made without asking anybody.
+    pub(crate) async fn vendor_token(&self, scopes: &[VendorScope]) -> String {
+        let token = OpaqueSecret::draw(SecretKind::VendorToken, TenantId::VENDOR);
+        let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let sql = "insert into catalog.staff_api_tokens (token_id, name, secret_hash, scopes, created_by, expires_at)
+            values ($1, 'the shop', $2, $3, 'a test', now() + interval '1 day')";
+        let query = sqlx::query(sql).bind(token.id).bind(token.hash()).bind(words);
+        query.execute(&mut self.world.truth().await).await.unwrap();
         token.reveal()
     }
 

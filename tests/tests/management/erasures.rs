@@ -42,6 +42,11 @@ async fn of_a_person_erased_nothing_is_left_in_any_table_dump_or_answer_and_all_
     assert_eq!(done["erased"]["denials"], 2, "one of them lies elsewhere");
     assert_eq!(done["erased"]["webhooks"], 1);
     assert_eq!(done["erased"]["alert_rules"], 1);
+    assert_eq!((&done["erased"]["licenses"], &done["erased"]["organizations"]), (&json!(1), &json!(1)));
+    let kept = "select external_id is null and metadata = '{\"contact\": \"erased\", \"who\": \"erased\", \"order\": \"7\"}' from licenses
+        where tenant_id = $1";
+    let kept: bool = sqlx::query_scalar(kept).bind(desk.tenant().0).fetch_one(&mut truth).await.unwrap();
+    assert!(kept, "what names nobody stays");
     assert_ne!(done["erased"]["deliveries"], 0, "whose receiver said what it was sent");
     assert_eq!(done["erased"]["mails"], 1, "which names her, and is not sent");
 

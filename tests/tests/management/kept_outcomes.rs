@@ -4,8 +4,8 @@
 use crate::desk::{Answer, Desk};
 use license_core::{
     management::{
-        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedWebhook, RotatedKey, SessionEnd,
-        TestedWebhook, VoidingResult,
+        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedVendorToken, IssuedWebhook,
+        MadeOrganization, RotatedKey, SessionEnd, TestedWebhook, VoidingResult,
     },
     records::{AlertRuleRow, ErasureReport, ProjectRow, ReplayedDeliveries},
 };
@@ -35,7 +35,9 @@ fn read_of(path: &str, kept: &Value) -> Result<Value, String> {
         "suspend" | "resume" | "revoke" => read::<ChangedLicense>(kept),
         "rotate-key" => read::<RotatedKey>(kept),
         "invitations" => read::<IssuedInvitation>(kept),
+        "api-tokens" if path.contains("/staff/") => read::<IssuedVendorToken>(kept),
         "api-tokens" => read::<IssuedApiToken>(kept),
+        "organizations" => read::<MadeOrganization>(kept),
         "webhooks" | "rotate-secret" => read::<IssuedWebhook>(kept),
         "alert-rules" => read::<AlertRuleRow>(kept),
         "test" => read::<TestedWebhook>(kept),
@@ -58,11 +60,12 @@ fn contains(after: &Value, before: &Value) -> bool {
     }
 }
 
-/// Adds a field that this version does not know to every object.
+/// Adds a field that this version does not know to every object, but not to metadata, whose names the vendor chose.
 fn with_news(kept: &Value) -> Value {
     match kept {
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), with_news(value)));
+            let news = |name: &str, value| if name == "metadata" { Value::clone(value) } else { with_news(value) };
+            let fields = fields.iter().map(|(name, value)| (name.clone(), news(name, value)));
             Value::Object(fields.chain([("a_field_of_a_later_version".to_owned(), json!({ "x": 1 }))]).collect())
         }
         Value::Array(values) => values.iter().map(with_news).collect(),

@@ -205,7 +205,7 @@ async fn an_edit_says_what_changed_in_one_event_and_one_line_of_the_audit_log() 
     assert_eq!(edited["facts_version"], 3, "one edit is one version");
     let last = events(&desk, "license.changed").await.pop().unwrap();
     let changed = json!({ "features": { "render": { "cores": 4 } }, "seats": 7, "expires_at": "2031-02-03T03:05:06Z" });
-    assert_eq!(last, json!({ "license_id": desk.world.license.id, "changed": changed }));
+    assert_eq!(last, json!({ "license_id": desk.world.license.id, "external_id": null, "changed": changed }));
     let sql = "select after from audit_log where action = 'license.changed' order by id desc limit 1";
     let after: Value = sqlx::query_scalar(sql).fetch_one(&mut desk.world.truth().await).await.unwrap();
     assert_eq!(after, changed);

@@ -47,5 +47,7 @@ mod tokens;
 mod traces;
 mod trials;
 mod usage;
+mod vendor;
+mod vendor_tokens;
 mod voiding;
 mod webhooks;

@@ -2,7 +2,7 @@
 //! least role and the scope that it names. An operation that does not say who may call it fails the test.
 
 use crate::desk::Desk;
-use license_core::domain::access::{PersonRole, Scope};
+use license_core::domain::access::{PersonRole, Scope, VendorScope};
 use license_tests::world::License;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,8 @@ struct Operation {
     schemes: BTreeSet<String>,
     /// Of the management API: the least role and the scope of a token.
     rule: Option<(String, Option<String>)>,
+    /// The scope of a vendor token.
+    vendor: Option<String>,
 }
 
 fn operations() -> BTreeMap<(String, String), Operation> {
@@ -37,11 +39,18 @@ fn operations() -> BTreeMap<(String, String), Operation> {
                 let scope = rule.split_once("Scope of an API token: `").map(|(_, scope)| scope);
                 (rule.split('.').next().unwrap().to_owned(), scope.map(|it| it.split('`').next().unwrap().to_owned()))
             });
+            let vendor =
+                text.split_once("Scope of a vendor token: `").map(|(_, it)| it.split('`').next().unwrap().to_owned());
+            assert_eq!(
+                vendor.is_some(),
+                schemes.contains("vendor"),
+                "{name}: its scope of vendor tokens and its security agree"
+            );
             let own = ["session", "person"].iter().any(|only| schemes.len() == 1 && schemes.contains(*only));
             assert!(rule.is_some() || schemes.is_empty() || own, "{name} says who may call it");
             let token = rule.as_ref().is_some_and(|(_, scope)| scope.is_some());
             assert_eq!(token, schemes.contains("token"), "{name}: its scope and its security agree");
-            all.insert((method.to_uppercase(), path.clone()), Operation { path: path.clone(), schemes, rule });
+            all.insert((method.to_uppercase(), path.clone()), Operation { path: path.clone(), schemes, rule, vendor });
         }
     }
     all
@@ -61,6 +70,7 @@ enum Kind {
     Person(Option<(Of, PersonRole)>),
     Token(Of, Vec<Scope>),
     Staff,
+    Vendor(Vec<VendorScope>),
 }
 
 struct Actor {
@@ -89,7 +99,7 @@ impl Operation {
             let may = match kind {
                 Kind::Session => self.schemes.contains("session"),
                 Kind::Person(_) => self.schemes.contains("person"),
-                Kind::Nobody | Kind::Token(..) | Kind::Staff => false,
+                Kind::Nobody | Kind::Token(..) | Kind::Staff | Kind::Vendor(_) => false,
             };
             return if may { Passes } else { Unauthorized };
         };
@@ -97,6 +107,7 @@ impl Operation {
         let may = match kind {
             Kind::Nobody | Kind::Session => return Unauthorized,
             Kind::Staff => self.schemes.contains("staff"),
+            Kind::Vendor(scopes) => scopes.iter().any(|it| Some(it.as_str()) == self.vendor.as_deref()),
             Kind::Token(of, _) if within && *of != organization => return Unseen,
             Kind::Token(_, scopes) => scopes.iter().any(|it| Some(it.as_str()) == scope.as_deref()),
             Kind::Person(of) if within => match of.filter(|(of, _)| *of == organization) {
@@ -171,6 +182,9 @@ async fn actors(desk: &Desk, other: &License, session: &str) -> Vec<Actor> {
     for &scope in Scope::ALL {
         let token = desk.api_token(desk.tenant(), &[scope]).await;
         add(scope.as_str(), Some(token), Kind::Token(Of::Own, vec![scope]));
+    }
+    for &scope in VendorScope::ALL {
+        add(&format!("vendor token {scope}"), Some(desk.vendor_token(&[scope]).await), Kind::Vendor(vec![scope]));
     }
     let token = desk.api_token(other.tenant, Scope::ALL).await;
     add("another's token", Some(token), Kind::Token(Of::Other, Scope::ALL.to_vec()));
@@ -283,7 +297,7 @@ async fn every_method_on_every_path_answers_every_caller_as_the_document_says() 
     }
     // It was no crowd of strangers before closed doors: whatever can be read was read by somebody, with and without its body.
     for (method, path) in operations.keys().filter(|(method, _)| method == "GET") {
-        let exists = !["{plan}", "{product}", "{number}"].iter().any(|name| path.contains(name));
+        let exists = !["{plan}", "{product}", "{number}", "/staff/api-tokens/{"].iter().any(|name| path.contains(name));
         for method in [method.as_str(), "HEAD"] {
             assert_eq!(seen.contains(&(path.as_str(), method)), exists, "{method} {path}");
         }

@@ -65,7 +65,7 @@ impl Begun {
             }
             Self::Edit => {
                 let edit = staff::seats(10 + n);
-                management.edit_license(&book.act(), book.license.id, None, &edit, None).await.unwrap();
+                management.edit_license(&book.act(), book.license.id, &edit.into(), None).await.unwrap();
             }
             Self::Product => {
                 let registration_plan = "no-such-plan".into();

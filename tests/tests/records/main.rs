@@ -138,7 +138,7 @@ impl Book {
 
     async fn resize(&self, seats: u32) {
         let edit = staff::seats(seats);
-        self.management.edit_license(&self.act(), self.license.id, None, &edit, None).await.unwrap();
+        self.management.edit_license(&self.act(), self.license.id, &edit.into(), None).await.unwrap();
     }
 
     async fn decide(&self, status: Status) -> ChangedLicense {

@@ -1,15 +1,32 @@
 //! A license is edited, suspended, resumed or revoked. Each outcome carries the pools whose copies in Redis are stale,
 //! so that a request that comes again marks them again: the first may have died before it did.
 
-use super::json;
+use super::{json, labelled};
 use crate::{
-    domain::{id::LicenseId, license::Status, terms::TermsEdit},
+    domain::{id::LicenseId, labels::LabelsEdit, license::Status, terms::TermsEdit},
     management::{Management, SeatManagement, check_version},
-    records::{AuditedChange, Caller, LicenseRow, PoolChange},
+    records::{AuditedChange, Caller, LabelledKind, LicenseRow, PoolChange},
     refusal::{ChangeRefusal, ChangeResult, PlanField},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json as object};
+
+/// What is to change about a license.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LicenseEdit {
+    /// The plan whose tier, features and policies it takes first.
+    pub plan: Option<String>,
+    /// Its terms.
+    pub terms: TermsEdit,
+    /// What the vendor's systems know it by.
+    pub labels: LabelsEdit,
+}
+
+impl From<TermsEdit> for LicenseEdit {
+    fn from(terms: TermsEdit) -> Self {
+        Self { terms, ..Self::default() }
+    }
+}
 
 /// A license after a change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +38,8 @@ pub struct ChangedLicense {
 }
 
 impl Management {
-    /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first.
+    /// Changes what is agreed about a license, and what the vendor's systems know it by. With a plan it takes the tier,
+    /// features and policies of that plan first.
     /// The next acquire goes by it, and every client hears of it at its next heartbeat; no session is ended. `version`:
     /// only if it still is this one. If nothing differs, nothing is written.
     ///
@@ -31,11 +49,10 @@ impl Management {
         &self,
         caller: &Caller,
         id: LicenseId,
-        plan: Option<&str>,
-        edit: &TermsEdit,
+        edit: &LicenseEdit,
         version: Option<i64>,
     ) -> ChangeResult<ChangedLicense> {
-        self.records.change(caller, async |change| change.edit_license(id, plan, edit, version).await).await
+        self.records.change(caller, async |change| change.edit_license(id, edit, version).await).await
     }
 
     /// Suspends, resumes or revokes a license: no new seat at once unless it is active, and every client hears of it at
@@ -63,11 +80,10 @@ impl SeatManagement {
         &self,
         caller: &Caller,
         id: LicenseId,
-        plan: Option<&str>,
-        edit: &TermsEdit,
+        edit: &LicenseEdit,
         version: Option<i64>,
     ) -> ChangeResult<ChangedLicense> {
-        let changed = self.management.edit_license(caller, id, plan, edit, version).await?;
+        let changed = self.management.edit_license(caller, id, edit, version).await?;
         self.mark_stale(&changed.changed_pools).await?;
         Ok(changed)
     }
@@ -92,29 +108,37 @@ impl AuditedChange<'_> {
     async fn edit_license(
         &mut self,
         id: LicenseId,
-        plan: Option<&str>,
-        edit: &TermsEdit,
+        edit: &LicenseEdit,
         version: Option<i64>,
     ) -> ChangeResult<ChangedLicense> {
         self.allow_long_statements().await?;
+        self.take_external_id(LabelledKind::License, &edit.labels, id.0).await?;
         let license = self.lock_license(id).await?.ok_or(ChangeRefusal::NotFound)?;
         check_version(version, license.version)?;
         if license.status == Status::Revoked {
             return Err(ChangeRefusal::LicenseRevoked.into());
         }
         let mut terms = license.terms.clone();
-        if let Some(name) = plan {
+        if let Some(name) = &edit.plan {
             let plan = self.plan(name).await?.ok_or(ChangeRefusal::UnknownPlan(PlanField::OfLicense))?;
             terms = terms.with_plan(name, &plan.terms);
         }
-        let terms = json(&self.edited_terms(terms, edit).await?)?;
-        let (before, after) = difference(&json(&license.terms)?, &terms);
+        let terms = self.edited_terms(terms, &edit.terms).await?;
+        let labels = license.labels.with_edit(&edit.labels).map_err(ChangeRefusal::TooMuchMetadata)?;
+        let columns = labelled(&terms, &labels)?;
+        let (before, after) = difference(&labelled(&license.terms, &license.labels)?, &columns);
         if after.is_empty() {
             let changed_pools = self.pools_as_changed(id).await?;
             return Ok(ChangedLicense { license, changed_pools });
         }
+        let same_terms = json(&license.terms)? == json(&terms)?;
         let after = Value::from(after);
-        let changed_pools = self.update_license(id, &terms, &after).await?;
+        let changed_pools = if same_terms {
+            self.label_license(id, &labels, &after).await?;
+            Vec::new()
+        } else {
+            self.update_license(id, &columns, &after).await?
+        };
         self.audit("license.changed", &id.to_string(), before.into(), after);
         Ok(ChangedLicense { license: self.present_license(id).await?, changed_pools })
     }

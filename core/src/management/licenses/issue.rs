@@ -1,15 +1,16 @@
 //! A license is made.
 
-use super::json;
+use super::{json, labelled};
 use crate::{
     domain::{
         id::{LicenseId, LicenseNumber, draw_uuid},
         key::LicenseKey,
+        labels::{Labels, LabelsEdit},
         secret::KeyRing,
         terms::{LicenseTerms, TermsEdit},
     },
     management::Management,
-    records::{AuditedChange, Caller, LicenseInsert, LicenseRow},
+    records::{AuditedChange, Caller, LabelledKind, LicenseInsert, LicenseRow},
     refusal::{ChangeRefusal, ChangeResult, PlanField},
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct NewLicense {
     pub plan: String,
     /// What is otherwise than the plan says.
     pub overrides: TermsEdit,
+    /// What the vendor's systems know it by.
+    pub labels: LabelsEdit,
 }
 
 /// A license that was made. Its key is known to nobody else.
@@ -71,11 +74,16 @@ impl Management {
                 }
                 let terms = change.first_terms(&new.plan).await?;
                 let terms = change.edited_terms(terms, &new.overrides).await?;
+                let labels = Labels::default().with_edit(&new.labels).map_err(ChangeRefusal::TooMuchMetadata)?;
                 let id = LicenseId(draw_uuid());
-                let key = change.insert_under_free_number(id, new, &terms, peppers).await?;
+                change.take_external_id(LabelledKind::License, &new.labels, id.0).await?;
+                let key = change.insert_under_free_number(id, new, labelled(&terms, &labels)?, peppers).await?;
                 let license = change.present_license(id).await?;
                 let (number, product) = (license.number, &license.product);
-                let after = object!({ "number": number, "product": product, "terms": json(&license.terms)? });
+                let mut after = object!({ "number": number, "product": product, "terms": json(&license.terms)? });
+                if labels != Labels::default() {
+                    after["labels"] = object!(labels);
+                }
                 change.audit("license.created", &id.to_string(), Value::Null, after);
                 Ok(IssuedLicense { license, key })
             })
@@ -96,10 +104,9 @@ impl AuditedChange<'_> {
         &mut self,
         id: LicenseId,
         new: &NewLicense,
-        terms: &LicenseTerms,
+        terms: Value,
         peppers: &KeyRing,
     ) -> ChangeResult<LicenseKey> {
-        let terms = json(terms)?;
         loop {
             let key = LicenseKey::draw(LicenseNumber::draw());
             let insert = LicenseInsert {

@@ -4,7 +4,7 @@ mod edit;
 mod issue;
 mod rotate;
 
-pub use edit::ChangedLicense;
+pub use edit::{ChangedLicense, LicenseEdit};
 pub use issue::{IssuedLicense, NewLicense};
 pub use rotate::{EndingStep, KeyRotation, RotatedKey};
 
@@ -13,6 +13,7 @@ use crate::{
     Error, Result,
     domain::{
         id::{LicenseId, TenantId},
+        labels::Labels,
         terms::{LicenseTerms, TermsEdit},
     },
     error::StoreName,
@@ -88,6 +89,14 @@ impl AuditedChange<'_> {
         let license = self.license(id).await?;
         license.ok_or_else(|| Error::Internal("a license that was just written is not there".into()))
     }
+}
+
+/// Terms and labels together, as columns of a license.
+fn labelled(terms: &LicenseTerms, labels: &Labels) -> Result<Value> {
+    let mut columns = json(terms)?;
+    columns["external_id"] = labels.external_id.clone().into();
+    columns["metadata"] = serde_json::json!(labels.metadata);
+    Ok(columns)
 }
 
 fn json(terms: &LicenseTerms) -> Result<Value> {

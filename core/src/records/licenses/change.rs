@@ -4,13 +4,14 @@ use crate::{
     Error, Result,
     domain::{
         id::{InvalidText, LicenseId, LicenseNumber, PoolId, PoolName, draw_uuid},
+        labels::Labels,
         license::Status,
     },
     records::{AuditedChange, LicenseRow},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 
 /// A pool that was changed without a ticket: its copy in Redis under `epoch_before` or earlier must be marked stale.
@@ -103,6 +104,20 @@ impl AuditedChange<'_> {
         let query = sqlx::query("select * from change_license($1, $2, $3, $4)");
         let rows = query.bind(tenant).bind(id.0).bind(terms).bind(changed).fetch_all(self.sql()).await?;
         changed_pools(&rows)
+    }
+
+    /// Writes other labels of a license, and the event. No token says them, so no pool is changed.
+    pub(crate) async fn label_license(&mut self, id: LicenseId, labels: &Labels, changed: &Value) -> Result<()> {
+        let tenant = self.tenant().0;
+        sqlx::query("select label_license($1, $2, $3, $4, $5)")
+            .bind(tenant)
+            .bind(id.0)
+            .bind(&labels.external_id)
+            .bind(Json(&labels.metadata))
+            .bind(changed)
+            .execute(self.sql())
+            .await?;
+        Ok(())
     }
 
     /// Writes that a license is suspended, active again or revoked.

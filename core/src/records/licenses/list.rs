@@ -4,11 +4,12 @@ use crate::{
     Result,
     domain::{
         id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
+        labels::Labels,
         license::Status,
         terms::LicenseTerms,
     },
     records::{
-        AuditedChange, Records,
+        AuditedChange, Records, labels,
         page::{ListedRows, PageRequest},
         plans::terms,
         row::{count, word},
@@ -41,6 +42,9 @@ pub struct LicenseRow {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// What the vendor's systems know it by.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 /// A pool of a license, as PostgreSQL has it; Redis is not asked.
@@ -73,6 +77,7 @@ const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.stat
     l.expires_at, l.features,
     l.offline_policy, l.grace_hours, l.grace_after_heartbeats, l.grace_beyond_seats,
     l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
+    l.external_id, l.metadata,
     coalesce((select p.seats_total from pools p
               where p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'), 0) as seats";
 
@@ -142,7 +147,8 @@ async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> R
     Ok(row?.map(|row| licensed(&row)).transpose()?)
 }
 
-fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
+/// The license of a row.
+pub(in crate::records) fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
     Ok(LicenseRow {
         id: LicenseId(row.try_get("license_id")?),
         number: word(row, "number")?,
@@ -158,6 +164,7 @@ fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
         facts_version: row.try_get("facts_version")?,
         version: row.try_get("version")?,
         created_at: row.try_get("created_at")?,
+        labels: labels::read(row)?,
     })
 }
 

@@ -10,4 +10,5 @@ pub use change::PoolChange;
 pub(super) use change::changed_pools;
 pub use find::KeyMatch;
 pub(crate) use keys::EndedSessions;
+pub(super) use list::licensed;
 pub use list::{LicenseFilter, LicenseRow, PoolOf};

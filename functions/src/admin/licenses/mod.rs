@@ -22,8 +22,8 @@ use crate::{
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::{id::LicenseId, terms::TermsEdit},
-    management::{LicenseView, LivePool, NewLicense},
+    domain::id::LicenseId,
+    management::{LicenseEdit, LicenseView, LivePool, NewLicense},
     records::LicenseFilter,
 };
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,8 @@ pub(super) struct NewLicenseKey {
 /// same Idempotency-Key shows it again.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", request_body = CreateLicense,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
-    responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
+    responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version"))),
+              (status = 409, description = "conflict: `license` of `organization` has this external_id")))]
 pub(super) async fn create_license(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
@@ -156,9 +157,9 @@ pub(super) async fn create_license(
     let mut fields = FieldChecks::new();
     let product = fields.required("product", body.product.as_ref(), |value| names::slug(text(value)));
     let plan = fields.required("plan", body.plan.as_ref(), |value| names::slug(text(value)));
-    let overrides = body.terms(&mut fields);
+    let (overrides, labels) = (body.terms(&mut fields), body.labels(&mut fields));
     let (product, plan) = fields.check(product.zip(plan))?;
-    let new = NewLicense { product, plan, overrides };
+    let new = NewLicense { product, plan, overrides, labels };
     let issued = service.management.issue_license(&caller, &new, &service.peppers).await?;
     about(Some(caller.tenant), Some(issued.license.number));
     let version = issued.license.version;
@@ -173,7 +174,7 @@ pub(super) async fn create_license(
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses", request_body = EditLicense,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The license as it is now", body = License, headers(("ETag" = String, description = "Its version"))),
-              (status = 409, description = "conflict: it is revoked"),
+              (status = 409, description = "conflict: it is revoked, or `license` of `organization` has this external_id"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_license(
     State(service): State<AdminService>,
@@ -184,12 +185,13 @@ pub(super) async fn edit_license(
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let plan = fields.optional("plan", body.plan.as_ref(), |value| names::slug(text(value)));
-    let edit = body.terms(&mut fields);
+    let (terms, labels) = (body.terms(&mut fields), body.labels(&mut fields));
     fields.check(Some(()))?;
-    if plan.is_none() && edit == TermsEdit::default() {
+    let edit = LicenseEdit { plan, terms, labels };
+    if edit == LicenseEdit::default() {
         return Err(nothing_asked());
     }
-    let edited = service.seat_management.edit_license(&caller, license, plan.as_deref(), &edit, version).await?;
+    let edited = service.seat_management.edit_license(&caller, license, &edit, version).await?;
     about(Some(caller.tenant), Some(edited.license.number));
     Ok(versioned(StatusCode::OK, edited.license.version, License::from(edited.license)))
 }

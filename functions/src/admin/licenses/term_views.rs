@@ -3,6 +3,7 @@
 use license_core::records::{LicenseRow, PlanRow};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -67,7 +68,8 @@ view_with_policies! {
         "expires_at": "2027-11-21T00:00:00Z",
         "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
         "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32,
-        "hide_holders": false, "facts_version": 3, "created_at": "2026-11-21T03:31:22.221389Z"}))]
+        "hide_holders": false, "facts_version": 3, "created_at": "2026-11-21T03:31:22.221389Z",
+        "external_id": "sub_1MowQVLkdIwHu7ix", "metadata": {"order": "6735"}}))]
     pub(in crate::admin) struct License from row: LicenseRow {
         /// Stays the same for good.
         id: Uuid = row.id.0,
@@ -104,6 +106,11 @@ view_with_policies! {
         /// When it was made.
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime = row.created_at,
+        /// What the vendor's own systems know it by; null for nothing. The vendor sets it.
+        #[schema(required)]
+        external_id: Option<String> = row.labels.external_id,
+        /// What else the vendor's own systems wrote beside it: names with texts.
+        metadata: BTreeMap<String, String> = row.labels.metadata,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What requests say of the terms of licenses and plans, read field by field so that one answer names all that are
 //! wrong.
 
+use crate::admin::labels::labels;
 use crate::refusals::invalid_term;
 use crate::{
     edge::names,
@@ -8,6 +9,7 @@ use crate::{
 };
 use license_core::domain::{
     id::InvalidText,
+    labels::LabelsEdit,
     license::{GRACE_AFTER_HEARTBEATS, HolderBy, OfflinePolicy},
     terms::{FeatureValues, HolderPolicies, MAX_SEATS, PlanTerms, TermsEdit, check_grace_hours},
 };
@@ -101,10 +103,23 @@ macro_rules! license_request {
                 /// Whether a refusal for a full pool keeps to itself who holds the seats.
                 #[schema(value_type = Option<bool>)]
                 hide_holders,
+                /// What your own systems know it by: 1 to 200 characters, taken once; null for nothing.
+                #[serde(default, deserialize_with = "present")]
+                #[schema(value_type = Option<String>, max_length = 200)]
+                external_id,
+                /// A merge: names with texts, at most 50 keys of 40 characters with texts of 500; null or an empty text
+                /// takes a key away.
+                #[schema(value_type = Option<Map<String, Value>>)]
+                metadata,
             }
         }
 
         impl $name {
+            /// What the vendor's systems know it by; what is wrong goes into `fields`.
+            pub(in crate::admin) fn labels(&self, fields: &mut FieldChecks) -> LabelsEdit {
+                labels(fields, self.external_id.as_ref(), self.metadata.as_ref())
+            }
+
             /// The terms asked for; what is wrong goes into `fields`.
             pub(in crate::admin) fn terms(&self, fields: &mut FieldChecks) -> TermsEdit {
                 TermsEdit {

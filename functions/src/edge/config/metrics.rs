@@ -1,7 +1,18 @@
 //! What a scrape of `/metrics` must bring.
 
-use super::env::{ConfigResult, Environment, wrong};
+use super::{
+    env::{ConfigResult, Environment, wrong},
+    variable::{DefaultValue::Unset, Variable, VariableReaders::Every},
+};
 use license_core::domain::secret::Secret;
+
+/// Its row of the table.
+pub(super) const VARIABLE: Variable = Variable {
+    name: "METRICS_TOKEN",
+    readers: Every,
+    default: Unset,
+    meaning: "what a scrape of /metrics sends as a bearer token; without it there is no such page",
+};
 
 /// Shorter ones could be guessed: nothing limits how often somebody tries.
 const SHORTEST: usize = 16;

@@ -201,6 +201,8 @@ pub struct AdminConfig {
     pub token_days: u16,
     /// `RATE_ADMIN`: requests of each API token; 60 a minute unless set.
     pub token_limit: Option<RateLimit>,
+    /// `RATE_VENDOR`: requests of each vendor token; 600 a minute, 240 at once, unless set.
+    pub vendor_limit: Option<RateLimit>,
     /// `RATE_PEOPLE`: requests of each person and of each member of staff; 300 a minute, 120 at once, unless set.
     pub people_limit: Option<RateLimit>,
 }
@@ -212,6 +214,7 @@ impl AdminConfig {
         let (stores, credentials) = (StoresConfig::from_env(env)?, CredentialsConfig::from_env(env)?);
         let (staff, token_days) = (staff(env)?, token_days(env)?);
         let token_limit = rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?;
+        let vendor_limit = rate(env, "RATE_VENDOR", RateLimit { per_minute: 600, burst: 240 })?;
         let people_limit = rate(env, "RATE_PEOPLE", RateLimit { per_minute: 300, burst: 120 })?;
         let staff_rules = StaffRules::from_env(env)?;
         Ok(Self {
@@ -223,6 +226,7 @@ impl AdminConfig {
             staff_rules,
             token_days,
             token_limit,
+            vendor_limit,
             people_limit,
         })
     }

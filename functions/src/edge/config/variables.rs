@@ -60,12 +60,7 @@ pub const VARIABLES: &[Variable] = &[
         default: Value("2"),
         meaning: "how long a start (and migrate) waits for stores that do not answer, 0 to 600",
     },
-    Variable {
-        name: "METRICS_TOKEN",
-        readers: Every,
-        default: Unset,
-        meaning: "what a scrape of /metrics sends as a bearer token; without it there is no such page",
-    },
+    super::metrics::VARIABLE,
     Variable {
         name: "REDIS_URL",
         readers: WithSeats,
@@ -112,6 +107,7 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "different forged tokens and invented invitations of each address",
     },
     Variable { name: "RATE_ADMIN", readers: Only(&["admin"]), default: Value("60"), meaning: "each API token" },
+    Variable { name: "RATE_VENDOR", readers: Only(&["admin"]), default: Value("600/240"), meaning: "a vendor token" },
     Variable {
         name: "RATE_PEOPLE",
         readers: Only(&["admin"]),
