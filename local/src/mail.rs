@@ -9,8 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{StatusCode, header};
+use http::StatusCode;
 use license_core::mail::{MailDirectory, StoredMail};
+use license_functions::edge::pages::private_page;
 use std::{io, path::PathBuf};
 use time::format_description::well_known::Rfc3339;
 
@@ -76,17 +77,10 @@ fn at(mail: &StoredMail) -> String {
 
 /// `title` and `body` are HTML.
 fn page(title: &str, body: &str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        // No script, nothing of another host. A frame takes these rules over: mails have styles at their elements.
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-    ];
+    // No script, nothing of another host. A frame takes these rules over: mails have styles at their elements.
+    let headers = private_page(
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    );
     let style = "body{font-family:sans-serif;margin:2rem;max-width:60rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}\
          pre{white-space:pre-wrap}iframe{width:100%;height:30rem;border:1px solid #ccc}";
     let text = format!(
@@ -139,7 +133,7 @@ mod tests {
         let answer = router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         if status == 200 {
-            let rules = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+            let rules = answer.headers()[http::header::CONTENT_SECURITY_POLICY].to_str().unwrap();
             assert!(rules.starts_with("default-src 'none'") && !rules.contains("script"), "{rules}");
         }
         let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();

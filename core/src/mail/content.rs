@@ -72,8 +72,10 @@ pub fn render(kind: MailKind, values: &Value) -> Result<MailContent, TemplateErr
     Ok(MailContent { subject, text: format!("{}\n", text.trim()), html: filled("html")? })
 }
 
-/// A text as one line that may stand in a header: control characters and whatever else ends a line are spaces, and no
-/// mail program takes part of it for encoded (`=?…?=`, RFC 2047). Of a longer text the first `longest` characters.
+/// A text as one line that may stand in a header.
+///
+/// Control characters and whatever else ends a line are spaces, and no mail program takes part of it for encoded
+/// (`=?…?=`, RFC 2047). Of a longer text the first `longest` characters.
 pub fn one_line(text: &str, longest: usize) -> String {
     let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     // What turns the direction of what follows, and with it the meaning of the line.

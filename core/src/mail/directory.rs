@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 /// So many mails are kept; of more, the oldest go.
 const MOST: usize = 1_000;
 
-/// A directory of mails. Each is two files that only their owner reads: the message as it would have been sent (`.eml`,
+/// A directory of mails.
+///
+/// Each is two files that only their owner reads: the message as it would have been sent (`.eml`,
 /// which mail programs open), and what a page shows of it (`.json`). Clones are the same directory.
 #[derive(Clone, Debug)]
 pub struct MailDirectory(PathBuf);

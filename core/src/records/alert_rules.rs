@@ -15,7 +15,11 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use time::OffsetDateTime;
 
 /// A rule.
@@ -101,6 +105,26 @@ impl Records {
     }
 }
 
+/// A statement about a rule, whose first nine arguments are the organization, the rule and what people say of it.
+fn with_settings(
+    sql: String,
+    tenant: TenantId,
+    id: AlertRuleId,
+    settings: &AlertRuleSettings,
+) -> Query<'static, Postgres, PgArguments> {
+    let AlertRuleSettings { numbers, mail_roles, description, enabled } = settings;
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(id.0)
+        .bind(numbers.percent.map(i64::from))
+        .bind(numbers.minutes.map(i64::from))
+        .bind(numbers.count.map(i64::from))
+        .bind(numbers.days.map(i64::from))
+        .bind(roles(mail_roles))
+        .bind(description.clone())
+        .bind(*enabled)
+}
+
 impl AuditedChange<'_> {
     /// How many rules the organization has; no other transaction adds one before the end of this one.
     pub(crate) async fn count_alert_rules_alone(&mut self) -> Result<i64> {
@@ -121,29 +145,15 @@ impl AuditedChange<'_> {
         license: Option<LicenseId>,
         new: &AlertRuleSettings,
     ) -> Result<AlertRuleRow> {
-        let (tenant, by) = (self.tenant().0, self.principal().name().to_owned());
+        let (tenant, by) = (self.tenant(), self.principal().name().to_owned());
         let sql = format!(
             "-- insert_alert_rule
             insert into alert_rules (tenant_id, rule_id, percent, minutes, count, days, mail_roles, description,
               enabled, kind, license_id, created_by)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning {COLUMNS}"
         );
-        let AlertRuleSettings { numbers, mail_roles, description, enabled } = new;
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(tenant)
-            .bind(id.0)
-            .bind(numbers.percent.map(i64::from))
-            .bind(numbers.minutes.map(i64::from))
-            .bind(numbers.count.map(i64::from))
-            .bind(numbers.days.map(i64::from))
-            .bind(roles(mail_roles))
-            .bind(description)
-            .bind(enabled)
-            .bind(kind.as_str())
-            .bind(license.map(|license| license.0))
-            .bind(by)
-            .fetch_one(self.sql())
-            .await?;
+        let made = with_settings(sql, tenant, id, new).bind(kind.as_str()).bind(license.map(|license| license.0));
+        let row = made.bind(by).fetch_one(self.sql()).await?;
         Ok(rule(&row)?)
     }
 
@@ -160,26 +170,14 @@ impl AuditedChange<'_> {
         id: AlertRuleId,
         settings: &AlertRuleSettings,
     ) -> Result<AlertRuleRow> {
-        let tenant = self.tenant().0;
+        let tenant = self.tenant();
         let sql = format!(
             "-- update_alert_rule
             update alert_rules set percent = $3, minutes = $4, count = $5, days = $6, mail_roles = $7,
               description = $8, enabled = $9, version = version + 1, look_at = now()
             where tenant_id = $1 and rule_id = $2 returning {COLUMNS}"
         );
-        let AlertRuleSettings { numbers, mail_roles, description, enabled } = settings;
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(tenant)
-            .bind(id.0)
-            .bind(numbers.percent.map(i64::from))
-            .bind(numbers.minutes.map(i64::from))
-            .bind(numbers.count.map(i64::from))
-            .bind(numbers.days.map(i64::from))
-            .bind(roles(mail_roles))
-            .bind(description)
-            .bind(enabled)
-            .fetch_one(self.sql())
-            .await?;
+        let row = with_settings(sql, tenant, id, settings).fetch_one(self.sql()).await?;
         Ok(rule(&row)?)
     }
 

@@ -130,7 +130,7 @@ pub use staff_search::{FoundLicense, LicenseSearch, OrganizationSearch};
 pub(crate) use subject::SubjectIdentifiers;
 pub use subject::{ErasureSubject, SubjectAddress};
 pub use sweep::{PoolToReap, ToDo};
-pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
+pub use tokens::{ApiTokenRow, NewApiToken, NewToken, PresentedToken, TokenFate, TokenRow};
 pub use usage::{UsageFilter, UsagePoint, UsageStep};
 pub use vendor_tokens::{NewVendorToken, VendorTokenRow};
 pub use webhooks::{ReplaySpan, WebhookRow, WebhookSettings};

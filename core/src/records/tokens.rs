@@ -17,19 +17,25 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr, str::FromStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// An API token, without its secret.
+pub type ApiTokenRow = TokenRow<Scope>;
+
+/// What an API token shall be.
+pub type NewApiToken = NewToken<Scope>;
+
+/// A token of a machine, without its secret, with scopes of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiTokenRow {
+pub struct TokenRow<S> {
     /// Its id, which is no secret: nobody can sign in with it.
     pub id: Uuid,
     /// What people call it.
     pub name: String,
     /// Its scopes.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<S>,
     /// The networks from which it may be used; `None`: from everywhere.
     #[serde(default)]
     pub allowed_networks: Option<Vec<IpNetwork>>,
@@ -49,19 +55,31 @@ pub struct ApiTokenRow {
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// What an API token shall be.
+/// What a token of a machine shall be, with scopes of its kind.
 #[derive(Clone, Debug)]
-pub struct NewApiToken {
+pub struct NewToken<S> {
     /// Its name.
     pub name: String,
     /// The scopes that it will have.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<S>,
     /// From where alone it shall be good, at least one network; `None`: from everywhere.
     pub allowed_networks: Option<Vec<IpNetwork>>,
     /// When it shall end; `None`: after `days`.
     pub expires_at: Option<OffsetDateTime>,
     /// For how many days it is valid if no end is given.
     pub days: u16,
+}
+
+impl<S: Display> NewToken<S> {
+    /// Its scopes as they are stored.
+    pub(super) fn scope_words(&self) -> Vec<String> {
+        self.scopes.iter().map(S::to_string).collect()
+    }
+
+    /// Its networks as they are stored.
+    pub(super) fn network_texts(&self) -> Option<Vec<String>> {
+        self.allowed_networks.as_ref().map(|all| all.iter().map(IpNetwork::to_string).collect())
+    }
 }
 
 /// What becomes of the API tokens that a person made when their role changes or they leave.
@@ -155,7 +173,7 @@ impl Records {
 }
 
 /// Words that are no scopes any more are left out.
-fn known(words: &[String]) -> Vec<Scope> {
+pub(super) fn known<S: FromStr>(words: &[String]) -> Vec<S> {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
@@ -203,10 +221,10 @@ impl AuditedChange<'_> {
             .bind(secret.id)
             .bind(&new.name)
             .bind(secret.hash())
-            .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
+            .bind(new.scope_words())
             .bind(by)
             .bind(new.expires_at)
-            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(IpNetwork::to_string).collect::<Vec<_>>()))
+            .bind(new.network_texts())
             .bind(granted_by.map(|user| user.0))
             .bind(i32::from(new.days))
             .fetch_optional(self.sql())
@@ -284,8 +302,8 @@ fn ids(tokens: &[ApiTokenRow]) -> Vec<Uuid> {
     tokens.iter().map(|it| it.id).collect()
 }
 
-fn token(row: &PgRow) -> sqlx::Result<ApiTokenRow> {
-    Ok(ApiTokenRow {
+pub(super) fn token<S: FromStr>(row: &PgRow) -> sqlx::Result<TokenRow<S>> {
+    Ok(TokenRow {
         id: row.try_get("token_id")?,
         name: row.try_get("name")?,
         scopes: known(&row.try_get::<Vec<String>, _>("scopes")?),

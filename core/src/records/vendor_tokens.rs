@@ -5,59 +5,21 @@ use super::{
     change::AuditedChange,
     connect::Records,
     page::{ListedRows, PageRequest},
-    tokens::{PresentedToken, good_from, networks},
+    tokens::{NewToken, PresentedToken, TokenRow, good_from, known, token},
 };
 use crate::{
     Result,
-    domain::{access::VendorScope, id::TenantId, network::IpNetwork, opaque::OpaqueSecret},
+    domain::{access::VendorScope, id::TenantId, opaque::OpaqueSecret},
 };
-use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Row};
 use std::net::IpAddr;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A vendor token, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VendorTokenRow {
-    /// Its id, which is no secret: nobody can sign in with it.
-    pub id: Uuid,
-    /// What people call it.
-    pub name: String,
-    /// Its scopes.
-    pub scopes: Vec<VendorScope>,
-    /// The networks from which it may be used; `None`: from everywhere.
-    pub allowed_networks: Option<Vec<IpNetwork>>,
-    /// The address of the member of staff who made it.
-    pub created_by: String,
-    /// When it was made.
-    #[serde(with = "time::serde::rfc3339")]
-    pub created_at: OffsetDateTime,
-    /// The time from which on it is refused.
-    #[serde(with = "time::serde::rfc3339")]
-    pub expires_at: OffsetDateTime,
-    /// When it was used last, to the minute.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub last_used_at: Option<OffsetDateTime>,
-    /// When it was taken back.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub revoked_at: Option<OffsetDateTime>,
-}
+/// A vendor token, without its secret. It always has an end.
+pub type VendorTokenRow = TokenRow<VendorScope>;
 
 /// What a vendor token shall be.
-#[derive(Clone, Debug)]
-pub struct NewVendorToken {
-    /// Its name.
-    pub name: String,
-    /// The scopes that it will have.
-    pub scopes: Vec<VendorScope>,
-    /// From where alone it shall be good, at least one network; `None`: from everywhere.
-    pub allowed_networks: Option<Vec<IpNetwork>>,
-    /// When it shall end; `None`: after `days`.
-    pub expires_at: Option<OffsetDateTime>,
-    /// For how many days it is valid if no end is given.
-    pub days: u16,
-}
+pub type NewVendorToken = NewToken<VendorScope>;
 
 const COLUMNS: &str =
     "token_id, name, scopes, allowed_networks::text[], created_by, created_at, expires_at, last_used_at, revoked_at";
@@ -115,7 +77,7 @@ impl Records {
             sqlx::query(sql).bind(token.id).execute(&mut *transaction).await?;
             transaction.commit().await?;
         }
-        let (name, scopes) = (row.try_get("name")?, known(&row)?);
+        let (name, scopes) = (row.try_get("name")?, known(&row.try_get::<Vec<String>, _>("scopes")?));
         Ok(Some(PresentedToken::Here(Principal::VendorToken { id: token.id, name, scopes })))
     }
 }
@@ -136,17 +98,9 @@ impl AuditedChange<'_> {
               $7::text[]::cidr[]
             where $6 is null or $6 > now() returning {COLUMNS}"
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(secret.id)
-            .bind(&new.name)
-            .bind(secret.hash())
-            .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
-            .bind(by)
-            .bind(new.expires_at)
-            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(IpNetwork::to_string).collect::<Vec<_>>()))
-            .bind(i32::from(new.days))
-            .fetch_optional(self.sql())
-            .await?;
+        let made = sqlx::query(AssertSqlSafe(sql)).bind(secret.id).bind(&new.name).bind(secret.hash());
+        let made = made.bind(new.scope_words()).bind(by).bind(new.expires_at).bind(new.network_texts());
+        let row = made.bind(i32::from(new.days)).fetch_optional(self.sql()).await?;
         Ok(row.map(|row| token(&row)).transpose()?)
     }
 
@@ -175,24 +129,4 @@ impl AuditedChange<'_> {
         sqlx::query(sql).bind(id).execute(self.sql()).await?;
         Ok(())
     }
-}
-
-/// Words that are no scopes any more are left out.
-fn known(row: &PgRow) -> sqlx::Result<Vec<VendorScope>> {
-    let words: Vec<String> = row.try_get("scopes")?;
-    Ok(words.iter().filter_map(|word| word.parse().ok()).collect())
-}
-
-fn token(row: &PgRow) -> sqlx::Result<VendorTokenRow> {
-    Ok(VendorTokenRow {
-        id: row.try_get("token_id")?,
-        name: row.try_get("name")?,
-        scopes: known(row)?,
-        allowed_networks: networks(row)?,
-        created_by: row.try_get("created_by")?,
-        created_at: row.try_get("created_at")?,
-        expires_at: row.try_get("expires_at")?,
-        last_used_at: row.try_get("last_used_at")?,
-        revoked_at: row.try_get("revoked_at")?,
-    })
 }

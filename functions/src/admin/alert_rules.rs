@@ -180,25 +180,25 @@ pub(super) async fn create_alert_rule(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"percent": 95, "enabled": true}))]
 pub(super) struct EditAlertRule {
+    /// `false`: it raises nothing, and what it raised ends; `true`: again.
+    enabled: Option<bool>,
     /// As for a new one.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    percent: Option<Value>,
+    #[schema(max_length = 200)]
+    description: Option<String>,
+    /// Instead of those whom a mail is sent to: `owner`, `admin`; an empty list: nobody.
+    mail_roles: Option<Vec<String>>,
     /// As for a new one.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1440)]
-    minutes: Option<Value>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 365)]
+    days: Option<Value>,
     /// As for a new one.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
     count: Option<Value>,
     /// As for a new one.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 365)]
-    days: Option<Value>,
-    /// Instead of those whom a mail is sent to: `owner`, `admin`; an empty list: nobody.
-    mail_roles: Option<Vec<String>>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1440)]
+    minutes: Option<Value>,
     /// As for a new one.
-    #[schema(max_length = 200)]
-    description: Option<String>,
-    /// `false`: it raises nothing, and what it raised ends; `true`: again.
-    enabled: Option<bool>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    percent: Option<Value>,
 }
 
 /// Edit an alert rule

@@ -103,17 +103,17 @@ pub(super) struct AlertsQuery {
     /// `true`: those that are open; `false`: those that are over.
     #[param(value_type = Option<bool>)]
     open: Option<String>,
-    /// `pool_use`, `wants_refused`, `license_ends` or `webhook_paused`.
-    kind: Option<String>,
-    /// The id of a license.
-    #[param(value_type = Option<Uuid>)]
-    license: Option<String>,
     /// Raised at this time (RFC 3339; a `+` in it is written `%2B`) or later.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
     /// Raised before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
+    /// `pool_use`, `wants_refused`, `license_ends` or `webhook_paused`.
+    kind: Option<String>,
+    /// The id of a license.
+    #[param(value_type = Option<Uuid>)]
+    license: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,

@@ -4,14 +4,14 @@
 //! Programs that look at links before a person does only read (GET), which changes nothing.
 
 use super::AdminService;
-use crate::edge::Problem;
+use crate::edge::{Problem, pages::private_page};
 use axum::{
     Router,
     extract::State,
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{StatusCode, Uri, header};
+use http::{StatusCode, Uri};
 use license_core::domain::mail::Unsubscription;
 
 /// `GET` and `POST /api/v1/mail/unsubscribe`, for who has the link.
@@ -56,17 +56,7 @@ fn no_link() -> Response {
 
 /// A page of nothing but text and one form.
 fn page(status: StatusCode, body: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // The address has the token in it.
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-    ];
+    let headers = private_page("default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
     let text = format!("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Mail</title>{body}</html>");
     (status, headers, text).into_response()
 }

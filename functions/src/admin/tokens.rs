@@ -17,16 +17,16 @@ use axum::{
 };
 use http::StatusCode;
 use license_core::{
-    domain::{access::Scope, id::InvalidText, network::IpNetwork},
-    records::{self, NewApiToken},
+    domain::{id::InvalidText, network::IpNetwork},
+    records::{NewToken, TokenRow},
 };
 use serde::{Deserialize, Serialize};
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// An API token, without its secret.
+/// An API token or a vendor token, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
     "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
@@ -37,7 +37,7 @@ pub(super) struct ApiToken {
     /// What people call it.
     name: String,
     /// What it is good for.
-    scopes: Vec<&'static str>,
+    scopes: Vec<String>,
     /// From where alone it is good, in CIDR notation; null for a token that is good from everywhere.
     allowed_networks: Option<Vec<String>>,
     /// Who made it.
@@ -56,12 +56,12 @@ pub(super) struct ApiToken {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl From<records::ApiTokenRow> for ApiToken {
-    fn from(it: records::ApiTokenRow) -> Self {
+impl<S: Display> From<TokenRow<S>> for ApiToken {
+    fn from(it: TokenRow<S>) -> Self {
         Self {
             id: it.id,
             name: it.name,
-            scopes: it.scopes.into_iter().map(Scope::as_str).collect(),
+            scopes: it.scopes.iter().map(S::to_string).collect(),
             allowed_networks: it.allowed_networks.map(|all| all.iter().map(IpNetwork::to_string).collect()),
             created_by: it.created_by,
             created_at: it.created_at,
@@ -72,7 +72,7 @@ impl From<records::ApiTokenRow> for ApiToken {
     }
 }
 
-/// An API token just made.
+/// An API token or a vendor token just made.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
     "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
@@ -81,9 +81,9 @@ impl From<records::ApiTokenRow> for ApiToken {
 pub(super) struct CreatedApiToken {
     /// The token.
     #[serde(flatten)]
-    token: ApiToken,
-    /// `cdt_live_…`: the bearer of `Authorization`. Shown here and never again; only its hash is kept.
-    secret: String,
+    pub(super) token: ApiToken,
+    /// `cdt_live_…`, of a vendor token `cdv_live_…`: the bearer of `Authorization`. Shown here and never again; only its hash is kept.
+    pub(super) secret: String,
 }
 
 /// List API tokens
@@ -112,7 +112,7 @@ pub(super) async fn read_api_token(
     Ok(axum::Json(found.into()))
 }
 
-/// What an API token shall be.
+/// What an API token or a vendor token shall be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "nightly report", "scopes": ["licenses:read", "sessions:read"], "expires_at": "2027-11-21T00:00:00Z",
@@ -150,9 +150,20 @@ pub(super) async fn create_api_token(
     OrganizationCaller(caller): OrganizationCaller,
     JsonBody(body): JsonBody<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
+    let new = new_token(&body, service.token_days)?;
+    let made = service.management.create_api_token(&caller, &new).await?;
+    let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+/// What a token shall be, of either kind.
+pub(super) fn new_token<S: FromStr<Err = InvalidText> + PartialEq>(
+    body: &CreateApiToken,
+    days: u16,
+) -> Result<NewToken<S>, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), names::name);
-    let scopes = match scopes::<Scope>(body.scopes.as_deref()) {
+    let scopes = match scopes::<S>(body.scopes.as_deref()) {
         Ok(scopes) => Some(scopes),
         Err(problem) => {
             fields.wrong("scopes", problem);
@@ -162,14 +173,11 @@ pub(super) async fn create_api_token(
     let expires_at = fields.optional("expires_at", body.expires_at.as_deref(), time);
     let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
-    let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: service.token_days };
-    let made = service.management.create_api_token(&caller, &new).await?;
-    let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
-    Ok((StatusCode::CREATED, axum::Json(answer)))
+    Ok(NewToken { name, scopes, allowed_networks, expires_at, days })
 }
 
 /// The scopes that a token shall have, of either kind.
-pub(super) fn scopes<T: FromStr<Err = InvalidText> + PartialEq>(words: Option<&[String]>) -> Result<Vec<T>, String> {
+fn scopes<T: FromStr<Err = InvalidText> + PartialEq>(words: Option<&[String]>) -> Result<Vec<T>, String> {
     let words = words.ok_or("is required")?;
     let mut scopes = Vec::new();
     for word in words {
@@ -183,7 +191,7 @@ pub(super) fn scopes<T: FromStr<Err = InvalidText> + PartialEq>(words: Option<&[
 }
 
 /// The networks that a token shall be tied to.
-pub(super) fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
+fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
     if !(1..=MOST_NETWORKS).contains(&texts.len()) {
         let how_many =
             format!("must be 1 to {MOST_NETWORKS} networks; leave it out for a token that is good from everywhere");

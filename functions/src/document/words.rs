@@ -2,6 +2,7 @@
 //! Guidelines, rule 112): those that there are now. A later server may have others, so a closed `enum` would be a
 //! promise that is not kept.
 
+use crate::edge::metrics::ATTEMPTS;
 use license_core::{
     domain::{
         access::{PersonRole, Scope, VendorScope},
@@ -25,20 +26,6 @@ struct Words {
     fields: &'static [(&'static str, &'static str)],
 }
 
-/// How attempts to deliver an event end.
-const OUTCOMES: [&str; 11] = [
-    "delivered",
-    "refused",
-    "redirected",
-    "gone",
-    "not_allowed",
-    "unresolved",
-    "unreachable",
-    "tls",
-    "timed_out",
-    "no_client",
-    "secret_unreadable",
-];
 /// Why alerts end.
 const END_REASONS: [&str; 9] = [
     "back_to_normal",
@@ -57,8 +44,10 @@ const TERM_CODES: [&str; 4] = ["license_suspended", "license_revoked", "license_
 fn table() -> Vec<Words> {
     let of = |words: &[&'static str], fields| Words { words: words.to_vec(), fields };
     let roles: Vec<_> = PersonRole::ALL.iter().map(|role| role.as_str()).collect();
-    let scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
-    let vendor_scopes: Vec<_> = VendorScope::ALL.iter().map(|scope| scope.as_str()).collect();
+    let mut scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    scopes.extend(VendorScope::ALL.iter().map(|scope| scope.as_str()));
+    scopes.sort_unstable();
+    scopes.dedup();
     let reasons = EndReason::ALL.map(EndReason::as_str);
     let invitation_states = InvitationState::ALL.map(InvitationState::as_str);
     let deliveries: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
@@ -78,7 +67,6 @@ fn table() -> Vec<Words> {
             ],
         ),
         of(&scopes, &[("ApiToken", "scopes"), ("CreateApiToken", "scopes")]),
-        of(&vendor_scopes, &[("VendorToken", "scopes"), ("CreateVendorToken", "scopes")]),
         of(&reasons, &[("Session", "reason"), ("EndedSession", "reason")]),
         of(&[&reasons[..], &["unknown"]].concat(), &[("Problem", "reason")]),
         of(&invitation_states, &[("Invitation", "state")]),
@@ -98,7 +86,7 @@ fn table() -> Vec<Words> {
         ),
         of(&alert_states, &[("Alert", "state")]),
         of(&END_REASONS, &[("Alert", "end_reason")]),
-        of(&OUTCOMES, &[("Attempt", "outcome")]),
+        of(&ATTEMPTS, &[("Attempt", "outcome")]),
         of(&["desktop", "container", "ci"], &[("ClientFacts", "deployment"), ("SessionClient", "deployment")]),
         of(&["minute", "hour", "day"], &[("Usage", "step")]),
         of(&["active", "suspended", "revoked"], &[("License", "status"), ("RegisteredLicense", "status")]),

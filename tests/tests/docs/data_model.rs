@@ -188,7 +188,7 @@ fn the_page_says_what_each_role_reads_calls_and_deletes() {
         ),
         ("DELETE or TRUNCATE anywhere but for what `admin` does to idempotency keys", "DELETE or TRUNCATE anywhere"),
         ("`graces`, `usage_minutes`, `usage_hours`", "`graces`, `usage_hours`"),
-        ("`pools` (names, epochs and times", "`sessions` (names, epochs and times"),
+        ("`pools` (names, sizes, epochs", "`sessions` (names, sizes, epochs"),
         ("(numbers and offline policies), and `outbox` |", "(numbers and offline policies) |"),
         ("Inserts into `users`, ", "Inserts into `users`, `licenses`, "),
         ("Changes what its columns' grants name of `organizations`, ", "Changes what its columns' grants name of "),

@@ -1,4 +1,4 @@
-//! The expressions of the alert rules and of the dashboard, taken apart by a parser of PromQL.
+//! The expressions of the alert rules and of the dashboard, taken apart by a parser of `PromQL`.
 
 use promql_parser::{
     label::Matcher,
@@ -10,7 +10,7 @@ use yaml_rust2::YamlLoader;
 /// An expression, as far as it speaks of metrics.
 pub(crate) struct Expression {
     pub(crate) text: String,
-    /// What it selects, or why it is no PromQL.
+    /// What it selects, or why it is no `PromQL`.
     pub(crate) parsed: Result<Vec<Selector>, String>,
     /// The labels that it groups or joins by.
     pub(crate) grouped: Vec<String>,

@@ -1,4 +1,4 @@
-//! A scrape in the OpenMetrics text format, and what an expression or a table asks of it that it does not have.
+//! A scrape in the `OpenMetrics` text format, and what an expression or a table asks of it that it does not have.
 
 use super::expressions::{Expression, Selector};
 use promql_parser::label::MatchOp;

@@ -1,4 +1,4 @@
-//! A real mail server beside the test (aiosmtpd, from PyPI, pinned by hash), which does with each mail what the name of
+//! A real mail server beside the test (aiosmtpd, from `PyPI`, pinned by hash), which does with each mail what the name of
 //! its recipient says.
 
 use serde_json::Value;

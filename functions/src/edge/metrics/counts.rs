@@ -13,7 +13,7 @@ type ByOutcome = Family<[(&'static str, &'static str); 1], Counter>;
 /// How a tick can end.
 const SWEEPS: [&str; 3] = ["begun", "idle", "failed"];
 /// How one try of a delivery can end: the outcomes of attempts, and the two of a service that cannot send.
-const ATTEMPTS: [&str; 11] = [
+pub(crate) const ATTEMPTS: [&str; 11] = [
     "delivered",
     "refused",
     "redirected",

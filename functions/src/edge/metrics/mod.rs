@@ -15,6 +15,6 @@ mod requests;
 mod stores;
 
 pub use access::MetricsAccess;
-pub(crate) use counts::{count_attempt, count_published, count_sweep};
+pub(crate) use counts::{ATTEMPTS, count_attempt, count_published, count_sweep};
 pub(super) use page::router;
 pub(super) use requests::{RequestLabels, observe};

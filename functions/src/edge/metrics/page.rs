@@ -14,7 +14,7 @@ use license_core::domain::secret::Secret;
 use prometheus_client::{encoding::text, registry::Registry};
 use std::sync::Arc;
 
-/// The text is OpenMetrics, which every Prometheus since 2.5 reads.
+/// The text is `OpenMetrics`, which every Prometheus since 2.5 reads.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 struct Page {

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use license_core::ProblemCode;
 use markdown::{escaped, html};
 use std::{fmt::Write, sync::Arc};
@@ -177,6 +177,18 @@ fn page(title: &str, body: &str) -> Response {
          <link rel=\"stylesheet\" href=\"/pages.css\">\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
     );
     answer("text/html; charset=utf-8", text)
+}
+
+/// The headers of a page for one person alone: kept by nobody, its address told to nobody, with no more than the policy
+/// allows.
+pub fn private_page(policy: &'static str) -> [(HeaderName, &'static str); 5] {
+    [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+    ]
 }
 
 /// May be kept for five minutes, and shown nowhere but in a window of its own, with nothing of any other host.
