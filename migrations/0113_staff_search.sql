@@ -15,13 +15,15 @@ create table directory.licenses (
   product     text collate "C" not null,
   plan        text collate "C" not null,
   expires_at  timestamptz,
-  external_id text collate "C" unique
+  external_id text collate "C" unique,
+  name_key    text collate "C"
 );
 -- Each ends in what the list is in the order of.
 create index licenses_by_status on directory.licenses (status, license_id);
 create index licenses_by_product on directory.licenses (product, license_id);
 create index licenses_by_plan on directory.licenses (plan, license_id);
 create index licenses_by_end on directory.licenses (expires_at, license_id) where expires_at is not null;
+create index licenses_by_name on directory.licenses (name_key, license_id) where name_key is not null;
 
 -- One row for each key of the metadata of an organization or a license.
 create table directory.metadata (
@@ -61,10 +63,11 @@ revoke execute on function directory.copy_organization from public;
 create function directory.copy_license() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  insert into directory.licenses (license_id, tenant_id, status, product, plan, expires_at, external_id)
-  values (new.license_id, new.tenant_id, new.status, new.product, new.plan, new.expires_at, new.external_id)
+  insert into directory.licenses (license_id, tenant_id, status, product, plan, expires_at, external_id, name_key)
+  values (new.license_id, new.tenant_id, new.status, new.product, new.plan, new.expires_at, new.external_id,
+    new.name_key)
   on conflict (license_id) do update set status = excluded.status, product = excluded.product, plan = excluded.plan,
-    expires_at = excluded.expires_at, external_id = excluded.external_id;
+    expires_at = excluded.expires_at, external_id = excluded.external_id, name_key = excluded.name_key;
   perform directory.copy_metadata('license', new.license_id, new.tenant_id,
     case when tg_op = 'UPDATE' then old.metadata else '{}' end, new.metadata);
   return null;

@@ -29,6 +29,10 @@ create table licenses (
   external_id        text collate "C" check (length(external_id) between 1 and 200),
   metadata           jsonb not null default '{}'
     check (jsonb_typeof(metadata) = 'object' and octet_length(metadata::text) <= 131072),
+  -- What its people call it and note about it. The key is the name, folded; staff finds the license by it.
+  name               text collate "C" check (length(name) between 1 and 200),
+  name_key           text collate "C" check ((name is null) = (name_key is null)),
+  note               text collate "C" check (length(note) between 1 and 2000),
   unique (tenant_id, number)
 );
 -- Made after the other unique index: of two that begin alike, a plan made while the table is empty takes the newer
@@ -47,5 +51,6 @@ grant select on licenses to admin;
 grant select (tenant_id, license_id, number, offline_policy) on licenses to reaper;
 create policy reaper_reads on licenses for select to reaper using (true);
 
-create trigger copy_for_staff after insert or update of status, product, plan, expires_at, external_id, metadata
+create trigger copy_for_staff after insert or update of status, product, plan, expires_at, external_id, metadata,
+  name_key
   on licenses for each row execute function directory.copy_license();

@@ -47,6 +47,24 @@ end $$;
 revoke execute on function directory.find_organizations from public;
 grant execute on function directory.find_organizations to admin;
 
+-- The next licenses after p_after, of the organizations together, whose name begins so as it is folded, in the order of
+-- names.
+create function directory.find_named_licenses(p_name text, p_after uuid, p_limit bigint)
+returns table (tenant_id uuid, license_id uuid)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare last text collate "C";
+begin
+  -- As above: a license that has another name by now begins at the beginning.
+  select l.name_key into last from directory.licenses l where l.license_id = p_after and l.name_key >= p_name;
+  return query execute 'select l.tenant_id, l.license_id from directory.licenses l
+    where l.name_key >= $1 and l.name_key < $2 and (l.name_key, l.license_id) > ($3, $4)
+    order by l.name_key, l.license_id limit $5'
+    using p_name, p_name || chr(1114111), coalesce(last, p_name),
+      case when last is null then '00000000-0000-0000-0000-000000000000' else p_after end, p_limit;
+end $$;
+revoke execute on function directory.find_named_licenses from public;
+grant execute on function directory.find_named_licenses to admin;
+
 -- The next licenses after p_after, of the organizations together, by any of: status, product, plan, one key of the
 -- metadata, and ends from a time on and before another. With a time the list is in the order of the ends, the earliest
 -- first, otherwise the newest license comes first.

@@ -1,5 +1,5 @@
 -- Gives a license the terms in p_terms: columns of licenses, and `seats` of its default pool; what is not named stays
--- as it is. external_id and metadata may stand there too. Growing is at once, shrinking drains. p_changed is what the
+-- as it is. external_id, metadata, name, name_key and note may stand there too. Growing is at once, shrinking drains. p_changed is what the
 -- event tells. Answers as suspend_license does; no row: no such license.
 create function change_license(p_tenant uuid, p_license uuid, p_terms jsonb, p_changed jsonb)
 returns table (pool_id uuid, name text, number text, epoch_before bigint)
@@ -24,6 +24,7 @@ begin
       grace_after_heartbeats = terms.grace_after_heartbeats, grace_beyond_seats = terms.grace_beyond_seats,
       holder_by = terms.holder_by, processes_per_seat = terms.processes_per_seat, hide_holders = terms.hide_holders,
       external_id = terms.external_id, metadata = terms.metadata,
+      name = terms.name, name_key = terms.name_key, note = terms.note,
       facts_version = license.facts_version + 1, version = license.version + 1
   where l.tenant_id = p_tenant and l.license_id = p_license;
   insert into outbox (tenant_id, kind, payload)
@@ -37,17 +38,22 @@ end $$;
 revoke execute on function change_license from public;
 grant execute on function change_license to admin;
 
--- Gives a license another external_id and other metadata, and nothing else: no token says them, so that no client
--- hears of it and no copy of a pool is stale. False: no such license.
-create function label_license(p_tenant uuid, p_license uuid, p_external_id text, p_metadata jsonb, p_changed jsonb)
+-- Gives a license the external_id, metadata, name and note in p_labels, and nothing else of it; what is not named stays
+-- as it is. No token says them, so that no client hears of it and no copy of a pool is stale. False: no such license.
+create function label_license(p_tenant uuid, p_license uuid, p_labels jsonb, p_changed jsonb)
 returns boolean language plpgsql security definer set search_path = public, pg_temp as $$
+declare license licenses; labels licenses;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  update licenses l set external_id = p_external_id, metadata = p_metadata, version = l.version + 1
-  where l.tenant_id = p_tenant and l.license_id = p_license;
+  select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = p_license for update;
   if not found then return false; end if;
+  labels := jsonb_populate_record(license, p_labels);
+  update licenses l
+  set external_id = labels.external_id, metadata = labels.metadata, name = labels.name, name_key = labels.name_key,
+      note = labels.note, version = license.version + 1
+  where l.tenant_id = p_tenant and l.license_id = p_license;
   insert into outbox (tenant_id, kind, payload)
-  values (p_tenant, 'license.changed', jsonb_build_object('license_id', p_license, 'external_id', p_external_id,
+  values (p_tenant, 'license.changed', jsonb_build_object('license_id', p_license, 'external_id', labels.external_id,
     'changed', p_changed));
   return true;
 end $$;

@@ -59,14 +59,20 @@ begin
       version = r.version + 1
   where r.tenant_id = p_tenant and (history.names(r.description, p_people) or history.names(r.created_by, p_people));
   get diagnostics alert_rules = row_count;
-  -- What the vendor's systems wrote beside what they sold.
+  -- What people call a license, and what the vendor's systems wrote beside what they sold.
   update public.licenses l
-  set external_id = h.external_id, metadata = h.metadata, version = l.version + 1
+  set name = h.name, name_key = case when h.name is distinct from l.name then 'erased' else l.name_key end,
+      note = h.note, external_id = h.external_id, metadata = h.metadata, version = l.version + 1
   from (select s.license_id, case when history.names(s.external_id, p_people) then null else s.external_id end
-      as external_id, history.scrub_metadata(s.metadata, p_people, p_names) as metadata
-    from public.licenses s where s.tenant_id = p_tenant and (s.external_id is not null or s.metadata <> '{}')) h
+      as external_id, history.scrub_metadata(s.metadata, p_people, p_names) as metadata,
+      case when history.names(s.name, p_people) or history.folded(s.name) = any (p_names) then 'erased' else s.name end
+      as name,
+      case when history.names(s.note, p_people) or history.folded(s.note) = any (p_names) then 'erased' else s.note end
+      as note
+    from public.licenses s where s.tenant_id = p_tenant
+      and (s.external_id is not null or s.metadata <> '{}' or s.name is not null or s.note is not null)) h
   where l.tenant_id = p_tenant and l.license_id = h.license_id
-    and (l.external_id, l.metadata) is distinct from (h.external_id, h.metadata);
+    and (l.external_id, l.metadata, l.name, l.note) is distinct from (h.external_id, h.metadata, h.name, h.note);
   get diagnostics licenses = row_count;
   -- Who registered without a name for it gave it their own.
   update public.organizations o

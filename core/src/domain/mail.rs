@@ -5,6 +5,7 @@ use super::{
     id::{InvalidText, TenantId, UserId},
     secret::{self, KeyRing, KeyVersion, Secret},
 };
+use serde::{Deserialize, Serialize};
 use std::{str::FromStr, time::Duration};
 use uuid::Uuid;
 

@@ -18,6 +18,7 @@ pub mod lease;
 pub mod license;
 pub mod mail;
 pub mod name;
+pub mod naming;
 pub mod network;
 pub mod opaque;
 pub mod pasted;

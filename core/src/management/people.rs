@@ -1,4 +1,4 @@
-//! What people may do to the people of an organization: change a role, and remove somebody. An organization always has
+//! What people may do to the people of an organization: change a role, remove somebody, and say which mails they want. An organization always has
 //! an owner.
 
 use super::{

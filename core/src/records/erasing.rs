@@ -62,7 +62,7 @@ pub struct ErasureReport {
     /// Alert rules.
     #[serde(default)]
     pub alert_rules: i64,
-    /// Licenses, whose external id or metadata named the person.
+    /// Licenses, whose name, note, external id or metadata named the person.
     #[serde(default)]
     pub licenses: i64,
     /// 1 if the organization's name, external id or metadata named the person.

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;

@@ -41,6 +41,8 @@ pub struct LicenseSearch {
     pub plan: Option<String>,
     /// The one with this external id; the other filters are not looked at then.
     pub external_id: Option<String>,
+    /// Those whose folded name begins so, in the order of names; the filters below are not looked at then.
+    pub named: Option<String>,
     /// A key of its metadata, and its text.
     pub metadata: Option<(String, String)>,
     /// Its term ends at this time or later. With a time the licenses that end first come first, else the newest.
@@ -141,6 +143,15 @@ impl Records {
 
     async fn locate_licenses(&self, search: &LicenseSearch, page: PageRequest) -> Result<Vec<(Uuid, Uuid)>> {
         let (key, value) = search.metadata.as_ref().map(|(key, value)| (key, value)).unzip();
+        if let Some(name) = &search.named {
+            let sql = "select tenant_id, license_id from directory.find_named_licenses($1, $2, $3)";
+            let after = page.after.map(|cursor| cursor.0);
+            return self
+                .repeat(|pool| async move {
+                    sqlx::query_as(sql).bind(name).bind(after).bind(page.fetch()).fetch_all(&pool).await
+                })
+                .await;
+        }
         self.repeat(|pool| async move {
             let sql = "select tenant_id, license_id from directory.find_licenses($1, $2, $3, $4, $5, $6, $7, $8, $9)";
             sqlx::query_as(sql)

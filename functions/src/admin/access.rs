@@ -95,11 +95,11 @@ pub const TABLE: &[AccessRule] = &[
     rule("POST",   "/api/v1/organizations/{organization}/projects", MEMBER, Some(ProjectsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/projects/{project}", VIEWER, Some(ProjectsRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}/projects/{project}", ADMIN, Some(ProjectsWrite)),
-    // What was sold is the vendor's to change; the keys are the organization's own.
+    // What was sold is the vendor's to change; the keys are the organization's own, and so are name and note.
     rule("GET",    "/api/v1/organizations/{organization}/licenses", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
     rule("POST",   "/api/v1/organizations/{organization}/licenses", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
-    rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", STAFF, None).vendor(VendorScope::LicensesWrite),
+    rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", ADMIN, None).vendor(VendorScope::LicensesWrite),
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/suspend", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/resume", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/revoke", STAFF, None).vendor(VendorScope::LicensesWrite),

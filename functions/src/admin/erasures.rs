@@ -65,7 +65,7 @@ pub(super) struct ErasedRows {
     webhooks: i64,
     /// Alert rules they made, or whose description names them.
     alert_rules: i64,
-    /// Licenses whose external id or metadata named them.
+    /// Licenses whose name, note, external id or metadata named them.
     licenses: i64,
     /// 1 where the organization's name, external id or metadata named them.
     organizations: i64,

@@ -4,7 +4,10 @@
 use super::answer::{page, time};
 use crate::edge::{FieldChecks, Problem};
 use license_core::{
-    domain::{email, name::clean},
+    domain::{
+        email,
+        name::{clean, fold},
+    },
     records::PageRequest,
 };
 use serde::Deserialize;
@@ -70,6 +73,11 @@ impl ListFilters {
             let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
             if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
         })
+    }
+
+    /// How a name begins, as names are compared.
+    pub(super) fn beginning(&mut self, name: &str, value: Option<&String>) -> Option<String> {
+        self.read(name, value, |text| Some(fold(text)).filter(|it| !it.is_empty()).ok_or("is empty"))
     }
 
     /// `true` or `false`.

@@ -1,11 +1,13 @@
-//! `external_id` and `metadata` of a request: what the vendor's systems know an organization or a license by.
+//! `external_id` and `metadata` of a request: what the vendor's systems know an organization or a license by. And `name`
+//! and `note`: what people call a license.
 
 use super::answer::insufficient_role;
-use crate::edge::{FieldChecks, Problem};
+use crate::edge::{FieldChecks, Problem, names};
 use license_core::{
     domain::{
         id::InvalidText,
         labels::{LabelsEdit, external_id, metadata_key, metadata_value},
+        naming::note,
     },
     records::Caller,
 };
@@ -15,12 +17,29 @@ use std::{borrow::Cow, collections::BTreeMap};
 /// The labels asked for; what is wrong goes into `fields`.
 pub(super) fn labels(fields: &mut FieldChecks, id: Option<&Value>, metadata: Option<&Value>) -> LabelsEdit {
     LabelsEdit {
-        external_id: fields.optional("external_id", id, |value| match value {
-            Value::Null => Ok(None),
-            Value::String(text) => external_id(text).map(Some),
-            _ => Err(InvalidText("must be a text, or null for none")),
-        }),
+        external_id: fields.optional("external_id", id, |value| or_null(value, external_id)),
         metadata: fields.optional("metadata", metadata, read_metadata).unwrap_or_default(),
+    }
+}
+
+/// A name, or null for none.
+pub(super) fn name_or_null(value: &Value) -> Result<Option<String>, InvalidText> {
+    or_null(value, names::name)
+}
+
+/// A note, or null for none.
+pub(super) fn note_or_null(value: &Value) -> Result<Option<String>, InvalidText> {
+    or_null(value, note)
+}
+
+fn or_null(
+    value: &Value,
+    read: impl FnOnce(&str) -> Result<String, InvalidText>,
+) -> Result<Option<String>, InvalidText> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => read(text).map(Some),
+        _ => Err(InvalidText("must be a text, or null for none")),
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct LicensesQuery {
     product: Option<String>,
     /// Only those of this plan.
     plan: Option<String>,
+    /// Only those whose name begins so, in the order of names; capitals do not matter. Without other filters.
+    q: Option<String>,
     /// Only the one that has this external id; without other filters.
     external_id: Option<String>,
     /// Only those that have this text under this key of their metadata: `key=text`.
@@ -62,7 +64,7 @@ pub(super) struct LicensesQuery {
 /// Find licenses
 ///
 /// Of all organizations. The newest come first; with `ends_from` or `ends_before` those come first that end first, and
-/// licenses without an end are left out.
+/// licenses without an end are left out; with `q` those whose names come first.
 #[utoipa::path(get, path = "/api/v1/staff/licenses", tag = "Staff", params(LicensesQuery),
     responses((status = 200, description = "A page of licenses", body = ListOf<FoundLicense>)))]
 pub(super) async fn find_licenses(
@@ -76,6 +78,7 @@ pub(super) async fn find_licenses(
         product: filters.read("product", query.product.as_ref(), names::slug),
         plan: filters.read("plan", query.plan.as_ref(), names::slug),
         external_id: filters.read("external_id", query.external_id.as_ref(), external_id),
+        named: filters.beginning("q", query.q.as_ref()),
         metadata: filters.read("metadata", query.metadata.as_ref(), sought_metadata),
         ends_from: filters.time("ends_from", query.ends_from.as_ref()),
         ends_before: filters.time("ends_before", query.ends_before.as_ref()),
@@ -83,6 +86,9 @@ pub(super) async fn find_licenses(
     let others = [&query.status, &query.product, &query.plan, &query.metadata, &query.ends_from, &query.ends_before];
     if query.external_id.is_some() && others.iter().any(|other| other.is_some()) {
         filters.wrong("external_id", "cannot be combined with other filters: it names one license");
+    }
+    if query.q.is_some() && (query.external_id.is_some() || others.iter().any(|other| other.is_some())) {
+        filters.wrong("q", "cannot be combined with other filters");
     }
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (search, page) = filters.check((search, page))?;

@@ -14,7 +14,7 @@ use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters, names};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::{email::Email, labels::external_id, name::fold},
+    domain::{email::Email, labels::external_id},
     management::VendorOrganization,
     records::OrganizationSearch,
 };
@@ -71,8 +71,7 @@ pub(super) async fn find_organizations(
     QueryParameters(query): QueryParameters<OrganizationsQuery>,
 ) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
-    let name =
-        filters.read("q", query.q.as_ref(), |text| Some(fold(text)).filter(|it| !it.is_empty()).ok_or("is empty"));
+    let name = filters.beginning("q", query.q.as_ref());
     let id = filters.read("external_id", query.external_id.as_ref(), external_id);
     let metadata = filters.read("metadata", query.metadata.as_ref(), sought_metadata);
     if [query.q.is_some(), query.external_id.is_some(), query.metadata.is_some()].iter().filter(|it| **it).count() > 1 {

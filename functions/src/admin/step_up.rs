@@ -18,9 +18,10 @@ use license_core::{
 
 /// Changes by admins that hand out nothing, take nothing away and can be undone; what is sent to a webhook again was for
 /// its receiver before.
-const ORDINARY: [(&str, &str); 5] = [
+const ORDINARY: [(&str, &str); 6] = [
     ("PATCH", "/api/v1/organizations/{organization}"),
     ("PATCH", "/api/v1/organizations/{organization}/projects/{project}"),
+    ("PATCH", "/api/v1/organizations/{organization}/licenses/{license}"),
     ("POST", "/api/v1/organizations/{organization}/webhooks/{webhook}/test"),
     ("POST", "/api/v1/organizations/{organization}/webhooks/{webhook}/replay"),
     ("POST", "/api/v1/organizations/{organization}/webhooks/{webhook}/deliveries/{event}/replay"),

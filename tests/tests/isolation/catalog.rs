@@ -179,7 +179,7 @@ const PROMISES: &[(&str, &str)] = &[
         "who serves knows the directory by these questions only",
         "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_proc p
          where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
-           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant', 'take_trial', 'locate_external_id', 'find_organizations', 'find_licenses'))",
+           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant', 'take_trial', 'locate_external_id', 'find_organizations', 'find_licenses', 'find_named_licenses'))",
     ),
     (
         "the restore command is the owner's alone",

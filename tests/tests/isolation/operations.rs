@@ -118,7 +118,7 @@ async fn an_admins_operation_with_one_tenant_and_anothers_pool_or_license_finds_
     assert_eq!(outcome, None, "there is no such session");
     let edited = management.edit_license(&act, wrong.id, &staff::seats(2).into(), None).await;
     assert_eq!(refusal(edited), ChangeRefusal::NotFound);
-    let labelled: bool = sqlx::query_scalar("select label_license($1, $2, 'x', '{}', '{}')")
+    let labelled: bool = sqlx::query_scalar("select label_license($1, $2, '{\"note\": \"x\"}', '{}')")
         .bind(wrong.tenant.0)
         .bind(wrong.id.0)
         .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)

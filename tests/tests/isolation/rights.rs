@@ -74,6 +74,7 @@ const FUNCTIONS: [&str; 126] = [
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
     "directory.find_licenses as owner: admin",
+    "directory.find_named_licenses as owner: admin",
     "directory.find_organizations as owner: admin",
     "directory.locate_external_id as owner: admin",
     "directory.locate_identity as owner: admin",

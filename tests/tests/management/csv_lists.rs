@@ -1,7 +1,10 @@
 //! Lists as CSV: the rows of their JSON, whatever is in them and however many there are.
 
 use crate::desk::{Answer, Call, Desk, WEBHOOK};
-use license_core::domain::{access::PersonRole::Viewer, rate::RateLimit};
+use license_core::domain::{
+    access::{PersonRole::Viewer, VendorScope},
+    rate::RateLimit,
+};
 use license_tests::World;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -168,7 +171,7 @@ async fn every_list_of_the_document_is_csv_too_with_the_rows_of_its_json() {
     let desk = Desk::new().await;
     fill(&desk).await;
     let lists = lists(&desk);
-    assert_eq!(lists.len(), 15, "{lists:?}");
+    assert_eq!(lists.len(), 19, "{lists:?}");
     for (template, path) in &lists {
         let who = if template.contains("/staff/") { desk.staff("vendor") } else { desk.person("owner") };
         let answer = csv(&desk, path, &who).text().await;

@@ -43,7 +43,7 @@ async fn of_a_person_erased_nothing_is_left_in_any_table_dump_or_answer_and_all_
     assert_eq!(done["erased"]["webhooks"], 1);
     assert_eq!(done["erased"]["alert_rules"], 1);
     assert_eq!((&done["erased"]["licenses"], &done["erased"]["organizations"]), (&json!(1), &json!(1)));
-    let kept = "select external_id is null and metadata = '{\"contact\": \"erased\", \"who\": \"erased\", \"order\": \"7\"}' from licenses
+    let kept = "select external_id is null and (name, name_key, note) = ('erased', 'erased', 'erased') and metadata = '{\"contact\": \"erased\", \"who\": \"erased\", \"order\": \"7\"}' from licenses
         where tenant_id = $1";
     let kept: bool = sqlx::query_scalar(kept).bind(desk.tenant().0).fetch_one(&mut truth).await.unwrap();
     assert!(kept, "what names nobody stays");

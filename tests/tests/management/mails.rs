@@ -3,13 +3,14 @@
 use crate::desk::Desk;
 use license_core::{
     domain::{
+        access::PersonRole,
         id::UserId,
         mail::{MailKind, Unsubscription, unseal_invitation},
         secret::KeyRing,
     },
     records::{BegunMail, DatabaseRole, Records},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// As the desk's services have them.

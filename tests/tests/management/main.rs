@@ -25,6 +25,7 @@ mod kept_outcomes;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod license_lists;
+mod license_names;
 mod licenses;
 mod licenses_live;
 mod mails;

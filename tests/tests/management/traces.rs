@@ -200,6 +200,10 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(ADDRESS).bind(NAME).bind(desk.tenant().0);
         query.execute(&mut truth).await.unwrap();
     }
+    // Her team called a license after her, and noted whom to ask.
+    let called = "update licenses set name = $1, name_key = lower($1), note = 'ask ' || $2 where tenant_id = $3";
+    let query = sqlx::query(called).bind(NAME).bind(ADDRESS).bind(desk.tenant().0);
+    query.execute(&mut truth).await.unwrap();
     // Half of what happened was published, and some of it lies in tables that are on their way.
     let published = "update outbox set published_at = now()
         where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'";

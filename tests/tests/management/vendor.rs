@@ -55,6 +55,11 @@ impl Shop {
     }
 }
 
+/// The path of what `sell` made.
+fn at_license((organization, license): &(Value, Value)) -> String {
+    at(organization, &format!("/licenses/{}", license["id"].as_str().unwrap()))
+}
+
 fn at(organization: &Value, rest: &str) -> String {
     format!("/api/v1/organizations/{}{rest}", organization["id"].as_str().unwrap())
 }
@@ -264,6 +269,14 @@ async fn staff_finds_organizations_and_licenses_by_what_it_knows() {
     assert_eq!(whose("plan=team&status=active&metadata=n%3D2").await, ["ARENA 2"]);
     assert_eq!(whose("product=coditect&metadata=n=9").await, [] as [&str; 0]);
     assert_eq!(shop.get(&format!("{LICENSES}?external_id=x&plan=team")).await.wrong(), ["external_id"]);
+    for (at, name) in [(0, "Farm \u{c4}"), (2, "farm"), (1, "Desk")] {
+        let license = at_license(&made[at]);
+        shop.patch(&license, &json!({ "name": name })).await.ok(200);
+    }
+    assert_eq!(whose("q=FARM").await, ["ARENA 2", "Ärger GmbH"], "in the order of names");
+    let page = shop.get(&format!("{LICENSES}?q=farm&limit=1")).await.ok(200);
+    assert_eq!(whose(&format!("q=farm&cursor={}", page["next_cursor"].as_str().unwrap())).await, ["Ärger GmbH"]);
+    assert_eq!(shop.get(&format!("{LICENSES}?q=a&plan=team")).await.wrong(), ["q"]);
     let csv = shop.desk.get(&format!("{LICENSES}?plan=team")).by(&shop.token).header("accept", "text/csv").text().await;
     assert_eq!(csv.ok(200).as_str().unwrap().lines().count(), 5);
 }
@@ -281,9 +294,10 @@ async fn a_page_costs_the_same_however_many_organizations_there_are() {
          select uuid_v7(), 'Org ' || n, 'org ' || lpad(n::text, 6, '0'), 'cus_' || n, jsonb_build_object('region', case n % 2 when 0 then 'eu' else 'us' end)
          from generate_series(1, 20000) n;
          insert into licenses (tenant_id, license_id, number, product, plan, tier, status, offline_policy, holder_by, processes_per_seat,
-           expires_at, external_id, metadata)
+           expires_at, external_id, metadata, name, name_key)
          select tenant_id, uuid_v7(), upper(lpad(to_hex(n), 13, '0')), 'coditect', 'team', 'team', case n % 100 when 0 then 'suspended' else 'active' end,
-           'none', 'machine', 32, now() + n * interval '1 minute', 'sub_' || n, jsonb_build_object('order', (n % 10)::text)
+           'none', 'machine', 32, now() + n * interval '1 minute', 'sub_' || n, jsonb_build_object('order', (n % 10)::text),
+           'Farm ' || n, 'farm ' || lpad(n::text, 6, '0')
          from (select tenant_id, row_number() over (order by tenant_id) as n from organizations) o;
          analyze",
     )
@@ -302,6 +316,7 @@ async fn a_page_costs_the_same_however_many_organizations_there_are() {
         format!("{LICENSES}?limit=20&ends_before=2099-01-01T00:00:00Z"),
         format!("{LICENSES}?limit=20&metadata=order%3D7"),
         format!("{LICENSES}?external_id=sub_777"),
+        format!("{LICENSES}?limit=20&q=farm%200199"),
     ] {
         // The next page too: of a list in the middle of which it begins.
         let mut cursor = String::new();

@@ -1,9 +1,9 @@
 //! A license is edited, suspended, resumed or revoked. Each outcome carries the pools whose copies in Redis are stale,
 //! so that a request that comes again marks them again: the first may have died before it did.
 
-use super::{json, labelled};
+use super::{json, named};
 use crate::{
-    domain::{id::LicenseId, labels::LabelsEdit, license::Status, terms::TermsEdit},
+    domain::{id::LicenseId, labels::LabelsEdit, license::Status, naming::NamingEdit, terms::TermsEdit},
     management::{Management, SeatManagement, check_version},
     records::{AuditedChange, Caller, LabelledKind, LicenseRow, PoolChange},
     refusal::{ChangeRefusal, ChangeResult, PlanField},
@@ -20,6 +20,15 @@ pub struct LicenseEdit {
     pub terms: TermsEdit,
     /// What the vendor's systems know it by.
     pub labels: LabelsEdit,
+    /// What people call it, and their note.
+    pub naming: NamingEdit,
+}
+
+impl LicenseEdit {
+    /// True if it changes a name or a note at most, and nothing that is the vendor's.
+    pub fn is_naming_alone(&self) -> bool {
+        *self == Self { naming: self.naming.clone(), ..Self::default() }
+    }
 }
 
 impl From<TermsEdit> for LicenseEdit {
@@ -38,7 +47,7 @@ pub struct ChangedLicense {
 }
 
 impl Management {
-    /// Changes what is agreed about a license, and what the vendor's systems know it by. With a plan it takes the tier,
+    /// Changes what is agreed about a license, what the vendor's systems know it by, and what people call it. With a plan it takes the tier,
     /// features and policies of that plan first.
     /// The next acquire goes by it, and every client hears of it at its next heartbeat; no session is ended. `version`:
     /// only if it still is this one. If nothing differs, nothing is written.
@@ -125,16 +134,18 @@ impl AuditedChange<'_> {
         }
         let terms = self.edited_terms(terms, &edit.terms).await?;
         let labels = license.labels.with_edit(&edit.labels).map_err(ChangeRefusal::TooMuchMetadata)?;
-        let columns = labelled(&terms, &labels)?;
-        let (before, after) = difference(&labelled(&license.terms, &license.labels)?, &columns);
+        let naming = license.naming.with_edit(&edit.naming);
+        let mut columns = named(&terms, &labels, &naming)?;
+        let (before, after) = difference(&named(&license.terms, &license.labels, &license.naming)?, &columns);
         if after.is_empty() {
             let changed_pools = self.pools_as_changed(id).await?;
             return Ok(ChangedLicense { license, changed_pools });
         }
         let same_terms = json(&license.terms)? == json(&terms)?;
         let after = Value::from(after);
+        columns["name_key"] = naming.name_key().into();
         let changed_pools = if same_terms {
-            self.label_license(id, &labels, &after).await?;
+            self.label_license(id, &columns, &after).await?;
             Vec::new()
         } else {
             self.update_license(id, &columns, &after).await?

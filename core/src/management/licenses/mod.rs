@@ -14,6 +14,7 @@ use crate::{
     domain::{
         id::{LicenseId, TenantId},
         labels::Labels,
+        naming::Naming,
         terms::{LicenseTerms, TermsEdit},
     },
     error::StoreName,
@@ -96,6 +97,14 @@ fn labelled(terms: &LicenseTerms, labels: &Labels) -> Result<Value> {
     let mut columns = json(terms)?;
     columns["external_id"] = labels.external_id.clone().into();
     columns["metadata"] = serde_json::json!(labels.metadata);
+    Ok(columns)
+}
+
+/// The same with name and note.
+fn named(terms: &LicenseTerms, labels: &Labels, naming: &Naming) -> Result<Value> {
+    let mut columns = labelled(terms, labels)?;
+    columns["name"] = naming.name.clone().into();
+    columns["note"] = naming.note.clone().into();
     Ok(columns)
 }
 

@@ -4,14 +4,13 @@ use crate::{
     Error, Result,
     domain::{
         id::{InvalidText, LicenseId, LicenseNumber, PoolId, PoolName, draw_uuid},
-        labels::Labels,
         license::Status,
     },
     records::{AuditedChange, LicenseRow},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow, types::Json};
+use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 
 /// A pool that was changed without a ticket: its copy in Redis under `epoch_before` or earlier must be marked stale.
@@ -106,14 +105,14 @@ impl AuditedChange<'_> {
         changed_pools(&rows)
     }
 
-    /// Writes other labels of a license, and the event. No token says them, so no pool is changed.
-    pub(crate) async fn label_license(&mut self, id: LicenseId, labels: &Labels, changed: &Value) -> Result<()> {
+    /// Writes other labels of a license, another name and another note, and the event. No token says them, so no pool is
+    /// changed.
+    pub(crate) async fn label_license(&mut self, id: LicenseId, columns: &Value, changed: &Value) -> Result<()> {
         let tenant = self.tenant().0;
-        sqlx::query("select label_license($1, $2, $3, $4, $5)")
+        sqlx::query("select label_license($1, $2, $3, $4)")
             .bind(tenant)
             .bind(id.0)
-            .bind(&labels.external_id)
-            .bind(Json(&labels.metadata))
+            .bind(columns)
             .bind(changed)
             .execute(self.sql())
             .await?;

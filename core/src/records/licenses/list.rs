@@ -6,6 +6,7 @@ use crate::{
         id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
         labels::Labels,
         license::Status,
+        naming::Naming,
         terms::LicenseTerms,
     },
     records::{
@@ -45,6 +46,9 @@ pub struct LicenseRow {
     /// What the vendor's systems know it by.
     #[serde(default)]
     pub labels: Labels,
+    /// What people call it, and their note.
+    #[serde(default)]
+    pub naming: Naming,
 }
 
 /// A pool of a license, as PostgreSQL has it; Redis is not asked.
@@ -77,7 +81,7 @@ const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.stat
     l.expires_at, l.features,
     l.offline_policy, l.grace_hours, l.grace_after_heartbeats, l.grace_beyond_seats,
     l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
-    l.external_id, l.metadata,
+    l.external_id, l.metadata, l.name, l.note,
     coalesce((select p.seats_total from pools p
               where p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'), 0) as seats";
 
@@ -165,6 +169,7 @@ pub(in crate::records) fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
         version: row.try_get("version")?,
         created_at: row.try_get("created_at")?,
         labels: labels::read(row)?,
+        naming: Naming { name: row.try_get("name")?, note: row.try_get("note")? },
     })
 }
 

@@ -31,7 +31,7 @@ pub(super) fn columns<T: ToSchema>() -> Vec<Column> {
     T::schemas(&mut known);
     let mut columns = Vec::new();
     add(&T::schema(), &known.into_iter().collect(), &mut Vec::new(), &mut columns);
-    columns.sort_by_key(|column| column.0 != ["id"]);
+    columns.sort_by_key(|column| (column.0 != ["id"], column.0.clone()));
     columns
 }
 
@@ -41,6 +41,10 @@ fn add(
     names: &mut Vec<String>,
     columns: &mut Vec<Column>,
 ) {
+    if let Some(parts) = parts(schema, known) {
+        parts.iter().for_each(|part| add(part, known, names, columns));
+        return;
+    }
     let Some(object) = object(schema, known) else {
         columns.push(Column(names.clone()));
         return;
@@ -49,6 +53,15 @@ fn add(
         names.push(name.clone());
         add(field, known, names, columns);
         names.pop();
+    }
+}
+
+/// What a row is put together of, one beside the other.
+fn parts<'a>(schema: &'a RefOr<Schema>, known: &'a HashMap<String, RefOr<Schema>>) -> Option<&'a [RefOr<Schema>]> {
+    match schema {
+        RefOr::Ref(named) => parts(known.get(named.ref_location.rsplit('/').next()?)?, known),
+        RefOr::T(Schema::AllOf(all)) => Some(&all.items),
+        RefOr::T(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) mod terms;
 
 use super::{
     AdminService,
-    answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
+    answer::{IfMatch, ListOf, PathTarget, insufficient_role, not_found, versioned},
     callers::OrganizationCaller,
     filters::ListFilters,
     lists::ListFormat,
@@ -169,8 +169,9 @@ pub(super) async fn create_license(
 
 /// Change a license
 ///
-/// The next acquire uses the new terms, and every client is told of them at its next heartbeat. An edit that changes
-/// nothing writes nothing.
+/// Admins give it a `name` and a `note`, which no token says; everything else is the vendor's to change. The next acquire
+/// uses the new terms, and every client is told of them at its next heartbeat. An edit that changes nothing writes
+/// nothing.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses", request_body = EditLicense,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The license as it is now", body = License, headers(("ETag" = String, description = "Its version"))),
@@ -185,11 +186,14 @@ pub(super) async fn edit_license(
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let plan = fields.optional("plan", body.plan.as_ref(), |value| names::slug(text(value)));
-    let (terms, labels) = (body.terms(&mut fields), body.labels(&mut fields));
+    let (terms, labels, naming) = (body.terms(&mut fields), body.labels(&mut fields), body.naming(&mut fields));
     fields.check(Some(()))?;
-    let edit = LicenseEdit { plan, terms, labels };
+    let edit = LicenseEdit { plan, terms, labels, naming };
     if edit == LicenseEdit::default() {
         return Err(nothing_asked());
+    }
+    if !edit.is_naming_alone() && !caller.principal.is_of_vendor() {
+        return Err(insufficient_role("staff"));
     }
     let edited = service.seat_management.edit_license(&caller, license, &edit, version).await?;
     about(Some(caller.tenant), Some(edited.license.number));

@@ -69,7 +69,8 @@ view_with_policies! {
         "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
         "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32,
         "hide_holders": false, "facts_version": 3, "created_at": "2026-11-21T03:31:22.221389Z",
-        "external_id": "sub_1MowQVLkdIwHu7ix", "metadata": {"order": "6735"}}))]
+        "external_id": "sub_1MowQVLkdIwHu7ix", "metadata": {"order": "6735"},
+        "name": "Render farm", "note": "Paid by the department of design."}))]
     pub(in crate::admin) struct License from row: LicenseRow {
         /// Stays the same for good.
         id: Uuid = row.id.0,
@@ -111,6 +112,12 @@ view_with_policies! {
         external_id: Option<String> = row.labels.external_id,
         /// What else the vendor's own systems wrote beside it: names with texts.
         metadata: BTreeMap<String, String> = row.labels.metadata,
+        /// What its people call it; null for nothing.
+        #[schema(required)]
+        name: Option<String> = row.naming.name,
+        /// What its people note about it; null for nothing.
+        #[schema(required)]
+        note: Option<String> = row.naming.note,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What requests say of the terms of licenses and plans, read field by field so that one answer names all that are
 //! wrong.
 
-use crate::admin::labels::labels;
+use crate::admin::labels::{labels, name_or_null, note_or_null};
 use crate::refusals::invalid_term;
 use crate::{
     edge::names,
@@ -11,6 +11,7 @@ use license_core::domain::{
     id::InvalidText,
     labels::LabelsEdit,
     license::{GRACE_AFTER_HEARTBEATS, HolderBy, OfflinePolicy},
+    naming::NamingEdit,
     terms::{FeatureValues, HolderPolicies, MAX_SEATS, PlanTerms, TermsEdit, check_grace_hours},
 };
 use serde::{Deserialize, Deserializer};
@@ -174,6 +175,24 @@ license_request! {
         /// term stay.
         #[schema(value_type = Option<String>)]
         plan,
+        /// What people call it: 1 to 200 characters, none of them a control character; null for nothing.
+        #[serde(default, deserialize_with = "present")]
+        #[schema(value_type = Option<String>, max_length = 200)]
+        name,
+        /// What people note about it: 1 to 2,000 characters on one or more lines; null for nothing.
+        #[serde(default, deserialize_with = "present")]
+        #[schema(value_type = Option<String>, max_length = 2000)]
+        note,
+    }
+}
+
+impl EditLicense {
+    /// What people call it and note about it; what is wrong goes into `fields`.
+    pub(in crate::admin) fn naming(&self, fields: &mut FieldChecks) -> NamingEdit {
+        NamingEdit {
+            name: fields.optional("name", self.name.as_ref(), name_or_null),
+            note: fields.optional("note", self.note.as_ref(), note_or_null),
+        }
     }
 }
 
