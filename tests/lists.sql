@@ -17,6 +17,12 @@ select current_setting('app.tenant_id')::uuid, ('01970000-dddd-7000-8000-' || lp
   ('01970000-aaaa-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'default', 5
 from generate_series(0, 9999) n;
 
+-- One of them was given many keys.
+insert into license_keys (tenant_id, license_id, key_id, key_hmac, valid_until)
+select current_setting('app.tenant_id')::uuid, '01970000-aaaa-7000-8000-00000000004d',
+  ('01970000-abcd-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '1.' || n, case when n < 24999 then now() end
+from generate_series(0, 24999) n;
+
 insert into users (tenant_id, user_id, email, address, role, removed_at)
 select current_setting('app.tenant_id')::uuid, ('01970000-bbbb-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, n || '@example.com', n || '@example.com', 'member',
   case when n % 10 = 0 then now() end

@@ -104,6 +104,8 @@ pub const TABLE: &[AccessRule] = &[
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/resume", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/revoke", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", ADMIN, Some(LicensesWrite)),
+    // When a key was last replaced is for those who replace it; no answer has the key.
+    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/keys", ADMIN, Some(LicensesRead)),
     rule("GET",    "/api/v1/plans", ANY, Some(LicensesRead)).vendor(VendorScope::PlansRead),
     rule("GET",    "/api/v1/plans/{plan}", ANY, Some(LicensesRead)).vendor(VendorScope::PlansRead),
     rule("PUT",    "/api/v1/staff/plans/{plan}", STAFF, None).vendor(VendorScope::PlansWrite),

@@ -130,6 +130,7 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(licenses::status::resume_license))
         .routes(routes!(licenses::status::revoke_license))
         .routes(routes!(licenses::rotate::rotate_key))
+        .routes(routes!(licenses::keys::list_keys))
         .routes(routes!(plans::list_plans))
         .routes(routes!(plans::read_plan))
         .routes(routes!(plans::put_plan))

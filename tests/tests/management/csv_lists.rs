@@ -53,6 +53,15 @@ async fn fill(desk: &Desk) {
             'granted', unix_ms(now()))))
         from pools where pool_id = $1";
     sqlx::query(wanted).bind(desk.world.license.pool_id.0).execute(&mut desk.world.truth().await).await.unwrap();
+    desk.post(&desk.at(&format!("/licenses/{license}/rotate-key")), &json!({ "old_valid_for_in": 3600 }))
+        .by(&owner)
+        .send()
+        .await
+        .ok(200);
+    desk.other("stranger").await;
+    for scopes in [VendorScope::ALL, &[VendorScope::LicensesRead]] {
+        desk.vendor_token(scopes).await;
+    }
     desk.deliver().await;
     desk.raise(desk.tenant()).await;
     desk.raise(desk.tenant()).await;

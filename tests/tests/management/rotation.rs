@@ -216,3 +216,37 @@ async fn a_key_that_stays_good_and_the_end_of_its_sessions_are_not_asked_for_tog
     desk.gone(&seat).await;
     desk.beat(&beside).await.ok(200);
 }
+
+#[tokio::test]
+async fn admins_read_which_keys_there_are_and_until_when_and_never_a_key() {
+    let desk = Desk::new().await;
+    let owner = desk.person("owner");
+    let keys = async || desk.get(&own(&desk, "/keys")).by(&owner).send().await.ok(200)["items"].clone();
+    let first = keys().await[0].clone();
+    assert_eq!((&first["state"], &first["valid_until"]), (&json!("current"), &Value::Null));
+
+    let second = desk.replace_key(&json!({ "old_valid_for_in": 3600 })).await.ok(200);
+    let third = desk.replace_key(&json!({})).await.ok(200);
+    let fourth = desk.replace_key(&json!({ "old_valid_for_in": 60 })).await.ok(200);
+    let listed = keys().await;
+    let seen: Vec<(&Value, &str)> =
+        listed.as_array().unwrap().iter().map(|key| (&key["id"], key["state"].as_str().unwrap())).collect();
+    let expected = [
+        (&fourth["key_id"], "current"),
+        (&third["key_id"], "expiring"),
+        (&second["key_id"], "expired"),
+        (&first["id"], "expired"),
+    ];
+    assert_eq!(seen, expected, "the third took the grace of the first two away");
+    assert_eq!(listed[1]["valid_until"], fourth["old_valid_until"]);
+    for key in [&second, &third, &fourth] {
+        let secret = key["key"].as_str().unwrap().rsplit('-').next().unwrap();
+        assert!(!listed.to_string().contains(secret), "{listed}");
+    }
+    let page = desk.get(&own(&desk, "/keys?limit=3")).by(&owner).send().await.ok(200);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = desk.get(&own(&desk, &format!("/keys?cursor={cursor}"))).by(&owner).send().await.ok(200);
+    assert_eq!(rest["items"], json!([listed[3]]));
+    let other = desk.other("stranger").await;
+    desk.get(&desk.at(&format!("/licenses/{}/keys", other.id))).by(&owner).send().await.is(404, "not_found");
+}

@@ -2,11 +2,15 @@
 
 use crate::{
     Result,
-    domain::id::{KeyId, LicenseId},
-    records::{AuditedChange, PoolChange, licenses::changed_pools},
+    domain::id::{KeyId, LicenseId, TenantId},
+    records::{
+        AuditedChange, PoolChange, Records,
+        licenses::changed_pools,
+        page::{ListedRows, PageRequest},
+    },
 };
 use serde_json::Value;
-use sqlx::{Row, types::Json};
+use sqlx::{Row, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,6 +25,61 @@ pub(crate) struct EndedSessions {
     pub sessions: Vec<(String, Value)>,
     /// Pools whose copies in Redis are stale.
     pub pools: Vec<PoolChange>,
+}
+
+/// A key of a license, without the key: only its hash is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LicenseKeyRow {
+    /// What names it; opens nothing.
+    pub id: KeyId,
+    /// Since when it is valid.
+    pub created_at: OffsetDateTime,
+    /// Until when it is valid; `None` for the current key.
+    pub valid_until: Option<OffsetDateTime>,
+    /// Whether that time is not past.
+    pub is_valid: bool,
+}
+
+impl Records {
+    /// The keys of a license, the newest first, those that are not valid any more among them. `None`: the organization
+    /// has no license of that id.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn license_keys(
+        &self,
+        tenant: TenantId,
+        license: LicenseId,
+        page: PageRequest,
+    ) -> Result<Option<ListedRows<LicenseKeyRow>>> {
+        let mut transaction = self.begin(tenant).await?;
+        let there = "-- license_is_there
+            select exists (select from licenses where tenant_id = $1 and license_id = $2)";
+        let query = sqlx::query_scalar(there).bind(tenant.0).bind(license.0);
+        let there: bool = query.fetch_one(&mut *transaction).await?;
+        if !there {
+            return Ok(None);
+        }
+        let sql = "-- license_keys
+            select key_id, created_at, valid_until, valid_until is null or valid_until > now() as is_valid
+            from license_keys where tenant_id = $1 and license_id = $2 and key_id < $3
+            order by key_id desc limit $4";
+        let query = sqlx::query(sql).bind(tenant.0).bind(license.0).bind(page.below()).bind(page.fetch());
+        let rows = query.fetch_all(&mut *transaction).await?;
+        let listed = page.cut(
+            rows,
+            |key: &LicenseKeyRow| key.id.0,
+            |row: &PgRow| {
+                Ok(LicenseKeyRow {
+                    id: KeyId(row.try_get("key_id")?),
+                    created_at: row.try_get("created_at")?,
+                    valid_until: row.try_get("valid_until")?,
+                    is_valid: row.try_get("is_valid")?,
+                })
+            },
+        )?;
+        Ok(Some(listed))
+    }
 }
 
 impl AuditedChange<'_> {

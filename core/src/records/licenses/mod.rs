@@ -10,5 +10,6 @@ pub use change::PoolChange;
 pub(super) use change::changed_pools;
 pub use find::KeyMatch;
 pub(crate) use keys::EndedSessions;
+pub use keys::LicenseKeyRow;
 pub(super) use list::licensed;
 pub use list::{LicenseFilter, LicenseRow, PoolOf};
