@@ -66,7 +66,7 @@ const TABLES: [&str; 52] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 126] = [
+const FUNCTIONS: [&str; 132] = [
     "directory.copy_license as owner: nobody",
     "directory.copy_metadata as owner: nobody",
     "directory.copy_organization as owner: nobody",
