@@ -3,8 +3,8 @@
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, which sets the tenant
 //! itself: the methods `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`, `find_license`, `count_grace`,
 //! `record_usage`, `record_wants`, `enqueue_deliveries`, `take_deliveries`, `finish_delivery`, `judge_alert_rule`, `take_mails`,
-//! `begin_mail`, `finish_mail`, `skip_mails`, and `erase_step` for an
-//! erasure. Management changes an organization in a [`TenantTransaction`] with
+//! `begin_mail`, `finish_mail`, `skip_mails`, `erase_step` for an
+//! erasure and `export_step` for an export. Management changes an organization in a [`TenantTransaction`] with
 //! the tenant set for it alone. Whatever else runs does so without a tenant: of the vendor's catalog `plan`, `product`
 //! and `page_of`, of the reaper `to_do`, `pools_to_reap`, `waiting_events`, `seat_counts`, `events_waiting` and
 //! `keep_history`, of notify `due_webhooks`, `due_mailers` and `due_alert_rules`, of the vendor's staff `find_organizations`, `read_organizations`,
@@ -28,7 +28,8 @@
 //!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `alert_rules.rs`, `alerts.rs`: of
 //!   what an organization wants to be told, and what was · `judging.rs`: which rules are due · `audit.rs`: the audit log · its chain: `chain/` and `audit_chain.rs` · staff's
 //!   reads: `staff_reads.rs`
-//! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
+//! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by) · `exporting.rs`:
+//!   what an erasure of a person would blank
 //!
 //! What people may do, and what is refused, stands in [`crate::management`]; here are only statements and readers of
 //! rows. Each statement that is not one call of an SQL function begins with its name as a comment, so that
@@ -49,6 +50,7 @@ mod delivery_log;
 mod demand;
 mod denials;
 mod erasing;
+mod exporting;
 mod filtered;
 mod history;
 mod invitations;
@@ -99,6 +101,7 @@ pub use delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, ReplayedDeliveri
 pub use demand::{HistoryRead, MOST_ROWS, PoolHistory};
 pub use denials::{DenialFilter, DenialRow};
 pub use erasing::{ErasureCursor, ErasureReport};
+pub use exporting::{ExportCursor, ExportedPart, ExportedRow};
 pub use filtered::WINDOW;
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};

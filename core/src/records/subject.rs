@@ -5,7 +5,7 @@ use crate::{
     Result,
     domain::{
         email,
-        id::{Hw, TenantId},
+        id::{Hw, TenantId, UserId},
         name,
         secret::{self, KeyRing},
     },
@@ -87,26 +87,65 @@ impl Records {
             ErasureSubject::Machine(hw) => return Ok(Some(SubjectIdentifiers::of_machine(hw))),
             ErasureSubject::Person(address) => address,
         };
-        let people = "-- people_with_address
-            select user_id, name, removed_at is null as belongs from users
-            where tenant_id = $1 and address = $2 order by user_id";
-        let rows = sqlx::query(people).bind(tenant.0).bind(&address.0).fetch_all(&mut *sql).await?;
-        let mut known = SubjectIdentifiers { keys: vec![address.0.clone()], ..SubjectIdentifiers::default() };
-        for row in &rows {
-            if row.try_get("belongs")? {
-                return Ok(None);
-            }
-            known.users.push(row.try_get("user_id")?);
-            let name: Option<String> = row.try_get("name")?;
-            known.names.extend(name.map(|name| name::fold(&name)).filter(|name| !name.is_empty()));
-        }
-        let others = other_addresses(sql, tenant, &known.users).await?;
-        let belong = "-- addresses_that_belong
-            select address from users where tenant_id = $1 and address = any ($2) and removed_at is null";
-        let belong: Vec<String> = sqlx::query_scalar(belong).bind(tenant.0).bind(&others).fetch_all(sql).await?;
-        known.keys.extend(others.into_iter().filter(|other| *other != address.0 && !belong.contains(other)));
-        Ok(Some(known))
+        let (known, belongs) = known_by_address(sql, tenant, address).await?;
+        if belongs { Ok(None) } else { with_other_addresses(sql, tenant, known).await.map(Some) }
     }
+
+    /// The same of somebody who belongs to the organization or left it, by their id: of everybody who had their address.
+    /// `None`: the organization never had such a person. Of one who was erased there is no address and no name.
+    pub(crate) async fn identifiers_of_person(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Option<SubjectIdentifiers>> {
+        let mut sql = self.begin_patiently(tenant).await?;
+        let address = "-- address_of_person
+            select address from users where tenant_id = $1 and user_id = $2";
+        let query = sqlx::query_scalar(address).bind(tenant.0).bind(user.0);
+        let Some(address): Option<String> = query.fetch_optional(&mut *sql).await? else { return Ok(None) };
+        if address == "erased@erased.invalid" {
+            return Ok(Some(SubjectIdentifiers { users: vec![user.0], ..SubjectIdentifiers::default() }));
+        }
+        let (known, _) = known_by_address(&mut sql, tenant, &SubjectAddress(address)).await?;
+        with_other_addresses(&mut sql, tenant, known).await.map(Some)
+    }
+}
+
+/// What the organization has of the people who have or had this address, and whether one of them belongs to it.
+async fn known_by_address(
+    sql: &mut PgConnection,
+    tenant: TenantId,
+    address: &SubjectAddress,
+) -> Result<(SubjectIdentifiers, bool)> {
+    let people = "-- people_with_address
+        select user_id, name, removed_at is null as belongs from users
+        where tenant_id = $1 and address = $2 order by user_id";
+    let rows = sqlx::query(people).bind(tenant.0).bind(&address.0).fetch_all(sql).await?;
+    let mut known = SubjectIdentifiers { keys: vec![address.0.clone()], ..SubjectIdentifiers::default() };
+    let mut belongs = false;
+    for row in &rows {
+        belongs |= row.try_get::<bool, _>("belongs")?;
+        known.users.push(row.try_get("user_id")?);
+        let name: Option<String> = row.try_get("name")?;
+        known.names.extend(name.map(|name| name::fold(&name)).filter(|name| !name.is_empty()));
+    }
+    Ok((known, belongs))
+}
+
+/// The same with the other addresses that these people signed in with, but those that somebody has who belongs.
+async fn with_other_addresses(
+    sql: &mut PgConnection,
+    tenant: TenantId,
+    mut known: SubjectIdentifiers,
+) -> Result<SubjectIdentifiers> {
+    let others = other_addresses(sql, tenant, &known.users).await?;
+    let belong = "-- addresses_that_belong
+        select address from users where tenant_id = $1 and address = any ($2) and removed_at is null";
+    let belong: Vec<String> = sqlx::query_scalar(belong).bind(tenant.0).bind(&others).fetch_all(sql).await?;
+    let others: Vec<String> =
+        others.into_iter().filter(|other| !known.keys.contains(other) && !belong.contains(other)).collect();
+    known.keys.extend(others);
+    Ok(known)
 }
 
 /// The addresses under which these people stand in the audit log, in the form in which addresses are compared.

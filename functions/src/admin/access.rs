@@ -83,6 +83,11 @@ pub const TABLE: &[AccessRule] = &[
     rule("PATCH",  "/api/v1/organizations/{organization}/people/{person}", ADMIN, None),
     // Everybody may leave; `core/src/management/people.rs` says whom else a caller may remove.
     rule("DELETE", "/api/v1/organizations/{organization}/people/{person}", VIEWER, None),
+    // Everybody may export themselves, and admins everybody (`functions/src/admin/export.rs`).
+    rule("GET",    "/api/v1/organizations/{organization}/people/{person}/export", VIEWER, None),
+    // Admins read why somebody gets no mail; only the person changes it (`core/src/management/people.rs`).
+    rule("GET",    "/api/v1/organizations/{organization}/people/{person}/mail", VIEWER, None),
+    rule("PUT",    "/api/v1/organizations/{organization}/people/{person}/mail", VIEWER, None),
     // Members and viewers see and end their own sessions alone (core/src/records/sessions.rs).
     rule("GET",    "/api/v1/organizations/{organization}/sessions", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/sessions", VIEWER, Some(SessionsRead)),

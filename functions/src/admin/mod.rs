@@ -21,6 +21,7 @@ pub(crate) mod csv_lists;
 mod deliveries;
 mod denials;
 mod erasures;
+mod export;
 mod filters;
 pub(crate) mod gate;
 mod invitations;
@@ -115,6 +116,8 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(access_policy::read_access_policy, access_policy::put_access_policy))
         .routes(routes!(people::list_people))
         .routes(routes!(people::read_person, people::edit_person, people::remove_person))
+        .routes(routes!(export::export_person))
+        .routes(routes!(mail_wishes::read_mail_wishes, mail_wishes::put_mail_wishes))
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::list_license_sessions))
         .routes(routes!(sessions::read_session))

@@ -161,14 +161,14 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, the step of the history, what erases people from it, what writes the audit log, what counts grace and the seat operations run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing, but for what counts the machines on grace",
+        "the functions of the directory, the step of the history, what erases people from it and exports them, what writes the audit log, what counts grace and the seat operations run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing, but for what counts the machines on grace",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
                or p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_mails', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
                and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype
-                or p.proname = any (array['audit_append', 'audit_seal', 'audit_seal_erased']) and p.proargtypes[0] = 'uuid'::regtype
+                or p.proname = any (array['audit_append', 'audit_seal', 'audit_seal_erased', 'export_step']) and p.proargtypes[0] = 'uuid'::regtype
                 or p.proname in ('staff_append', 'staff_seal'))) is not true)
            or (p.pronamespace = 'catalog'::regnamespace)
            or (p.pronamespace = 'public'::regnamespace and p.prosecdef and (p.proconfig @> array['search_path=public, pg_temp']) is not true)
@@ -198,7 +198,7 @@ const PROMISES: &[(&str, &str)] = &[
            union all select tgname::text from pg_trigger where tgrelid = 'audit_log'::regclass and not tgisinternal) as t (x)",
     ),
     (
-        "what is over is reached through the tables it is part of: who serves has no right on a table of the history; the reaper may ask for its next step, and admin to have somebody erased from it and to write the audit log",
+        "what is over is reached through the tables it is part of: who serves has no right on a table of the history; the reaper may ask for its next step, and admin to have somebody erased from it or exported and to write the audit log",
         "select r || ' ' || c.oid::regclass::text from unnest(array['service', 'reaper', 'notify', 'admin']) r, pg_class c,
            unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p
          where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p')
@@ -208,7 +208,7 @@ const PROMISES: &[(&str, &str)] = &[
          where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
            and not (r = 'reaper' and p.proname = 'step')
            and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_denials', 'erase_deliveries', 'erase_mails', 'erase_events', 'erase_entries', 'erase_acts',
-             'erase_things', 'erase_people', 'audit_append', 'audit_seal', 'audit_seal_erased', 'staff_append', 'staff_seal']))
+             'erase_things', 'erase_people', 'export_step', 'audit_append', 'audit_seal', 'audit_seal_erased', 'staff_append', 'staff_seal']))
          union all
          select r || ' history' from unnest(array['service', 'notify']) r where has_schema_privilege(r, 'history', 'USAGE')",
     ),

@@ -14,6 +14,7 @@ mod document;
 mod elsewhere;
 mod erased_again;
 mod erasures;
+mod exports;
 mod filters;
 mod granted_access;
 mod guesses;

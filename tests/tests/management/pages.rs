@@ -37,6 +37,10 @@ fn every_list_of_the_document_and_each_of_its_filters_is_among_those_looked_at()
         if path.contains("/audit-log/") {
             continue;
         }
+        // An export is no list: it looks through whatever an erasure does, a bounded stretch at a time.
+        if path.ends_with("/export") {
+            continue;
+        }
         // Plans and products are the vendor's and few.
         let Some(path) = path.strip_prefix("/api/v1/organizations/{organization}") else { continue };
         assert!(known.contains(&(path.to_owned(), String::new())), "{path} is looked at");
