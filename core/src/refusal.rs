@@ -58,6 +58,8 @@ pub enum ChangeRefusal {
     LastOwner,
     /// Whoever leaves cannot keep the API tokens they made.
     LeaverKeepsTokens,
+    /// Which mails a person wants, only they themselves say.
+    MailOfAnother,
     /// Somebody with this address belongs to the organization already.
     AddressBelongs,
     /// One person may have a thousand open invitations.

@@ -34,6 +34,11 @@ fn problem(refusal: ChangeRefusal) -> Problem {
             "This Idempotency-Key was sent with another request in the last 24 hours. Use a new key for each \
                  request.",
         ),
+        Refusal::MailOfAnother => Problem::new(
+            ProblemCode::InsufficientRole,
+            "Which mails somebody wants, only they themselves say. Ask them to change it.",
+        )
+        .with("required", "person"),
         Refusal::LeaverKeepsTokens => Problem::invalid(
             "api_tokens",
             "must be revoke when you remove yourself: the API tokens that you made end when you leave",

@@ -36,6 +36,14 @@ impl MailKind {
     }
 }
 
+/// Which mails a person wants of an organization. Invitations are not among them: they go to somebody who does not belong
+/// yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailWishes {
+    /// Alerts, as far as an alert rule sends them to the person's role.
+    pub alert: bool,
+}
+
 impl FromStr for MailKind {
     type Err = InvalidText;
     fn from_str(text: &str) -> Result<Self, InvalidText> {

@@ -6,7 +6,7 @@ use super::{
     granted_access::{GrantedAccess, describe_kept},
 };
 use crate::{
-    domain::{access::PersonRole, id::UserId},
+    domain::{access::PersonRole, id::UserId, mail::MailWishes},
     records::{AuditedChange, Caller, PersonRow, TokenFate},
     refusal::{ChangeRefusal, ChangeResult},
 };
@@ -88,6 +88,32 @@ impl Management {
                 let before = json!({ "email": person.email, "role": person.role });
                 change.audit(action, &user.to_string(), before, describe_kept(&granted, fate));
                 Ok(granted)
+            })
+            .await
+    }
+
+    /// Writes which mails a person wants. Only they themselves say so: who refused a mail by its link is sent none
+    /// because somebody else wishes it.
+    ///
+    /// # Errors
+    /// A refusal, or [`crate::Error::Records`].
+    pub async fn change_mail_wishes(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        wishes: MailWishes,
+    ) -> ChangeResult<MailWishes> {
+        self.records
+            .change(caller, async |change| {
+                let before = change.mail_wishes(user).await?.ok_or(ChangeRefusal::NotFound)?;
+                if change.principal().person() != Some(user) {
+                    return Err(ChangeRefusal::MailOfAnother.into());
+                }
+                if before != wishes {
+                    change.set_mail_wishes(user, wishes).await?;
+                    change.audit("person.mail_changed", &user.to_string(), json!(before), json!(wishes));
+                }
+                Ok(wishes)
             })
             .await
     }

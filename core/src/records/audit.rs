@@ -44,7 +44,7 @@ pub struct AuditEntryRow {
 }
 
 /// Every action that an entry of an organization's audit log can have.
-pub const ACTIONS: [&str; 34] = [
+pub const ACTIONS: [&str; 35] = [
     "organization.created",
     "organization.renamed",
     "organization.tokens_voided",
@@ -79,6 +79,7 @@ pub const ACTIONS: [&str; 34] = [
     "machine.erased",
     "staff.read",
     "organization.changed",
+    "person.mail_changed",
 ];
 
 /// Which entries of the audit log are asked for.

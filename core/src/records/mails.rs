@@ -6,7 +6,7 @@ use crate::{
     Result,
     domain::{
         id::{TenantId, UserId},
-        mail::MailKind,
+        mail::{MailKind, MailWishes},
         secret::{Secret, random},
     },
 };
@@ -228,17 +228,61 @@ impl Records {
     /// [`crate::Error::Records`], also if there is no such person.
     pub async fn refuse_mail(&self, tenant: TenantId, user: UserId, kind: MailKind) -> Result<()> {
         let mut transaction = self.begin(tenant).await?;
-        let sql = "-- refuse_mail
-            insert into mail_refusals (tenant_id, user_id, kind, refused) values ($1, $2, $3, true)
-            on conflict (tenant_id, user_id, kind) do update set refused = true, changed_at = now()
-            where not mail_refusals.refused";
-        sqlx::query(sql).bind(tenant.0).bind(user.0).bind(kind.as_str()).execute(&mut *transaction).await?;
+        refuse_mail(&mut transaction, tenant, user, kind, true).await?;
         transaction.commit().await?;
         Ok(())
     }
+
+    /// Which mails a person wants; all of which they said nothing. `None`: no such person belongs to the organization.
+    /// As [`super::DatabaseRole::Admin`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn mail_wishes(&self, tenant: TenantId, user: UserId) -> Result<Option<MailWishes>> {
+        let mut transaction = self.begin(tenant).await?;
+        wishes(&mut transaction, tenant, user).await
+    }
+}
+
+/// Writes whether a person refuses mail of a kind; if they do so already, nothing.
+async fn refuse_mail(
+    sql: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+    kind: MailKind,
+    refused: bool,
+) -> Result<()> {
+    let text = "-- refuse_mail
+        insert into mail_refusals (tenant_id, user_id, kind, refused) values ($1, $2, $3, $4)
+        on conflict (tenant_id, user_id, kind) do update set refused = excluded.refused, changed_at = now()
+        where mail_refusals.refused <> excluded.refused";
+    let query = sqlx::query(text).bind(tenant.0).bind(user.0).bind(kind.as_str()).bind(refused);
+    query.execute(sql).await?;
+    Ok(())
+}
+
+async fn wishes(sql: &mut PgConnection, tenant: TenantId, user: UserId) -> Result<Option<MailWishes>> {
+    let text = "-- mail_wishes
+        select not exists (select from mail_refusals r
+          where r.tenant_id = u.tenant_id and r.user_id = u.user_id and r.kind = 'alert' and r.refused) as alert
+        from users u where u.tenant_id = $1 and u.user_id = $2 and u.removed_at is null";
+    let alert: Option<bool> = sqlx::query_scalar(text).bind(tenant.0).bind(user.0).fetch_optional(sql).await?;
+    Ok(alert.map(|alert| MailWishes { alert }))
 }
 
 impl AuditedChange<'_> {
+    /// Which mails a person wants, in the transaction of this change.
+    pub(crate) async fn mail_wishes(&mut self, user: UserId) -> Result<Option<MailWishes>> {
+        let tenant = self.tenant();
+        wishes(self.sql(), tenant, user).await
+    }
+
+    /// Writes which mails a person wants.
+    pub(crate) async fn set_mail_wishes(&mut self, user: UserId, wishes: MailWishes) -> Result<()> {
+        let tenant = self.tenant();
+        refuse_mail(self.sql(), tenant, user, MailKind::Alert, !wishes.alert).await
+    }
+
     /// Writes the mail that invites somebody; `sealed` is the invitation's secret.
     pub(crate) async fn write_invitation_mail(&mut self, invitation: Uuid, sealed: &str) -> Result<InvitationMail> {
         let tenant = self.tenant().0;

@@ -29,6 +29,7 @@ mod labels;
 mod licenses;
 mod lists;
 mod mail;
+mod mail_wishes;
 mod organizations;
 mod pages;
 mod people;

@@ -97,3 +97,41 @@ async fn the_link_in_a_mail_is_only_looked_at_by_get_and_followed_by_post_as_oft
         assert_eq!(desk.post(&path, &json!({})).text().await.status, 404, "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_person_wants_mail_again_and_nobody_else_says_so_for_them() {
+    let desk = Desk::new().await;
+    let tenant = desk.tenant();
+    let viewer = desk.join(tenant, "viewer", PersonRole::Viewer).await;
+    let admins = desk.join(tenant, "admin", PersonRole::Admin).await;
+    let path = desk.at(&format!("/people/{viewer}/mail"));
+    let read = async |who: &str| desk.get(&path).by(&desk.person(who)).send().await;
+    let put = async |who: &str, body: &Value| desk.call("PUT", &path).json(body).by(&desk.person(who)).send().await;
+    let wants = |alert: bool| json!({ "alert": alert });
+    assert_eq!(read("viewer").await.ok(200), wants(true), "who said nothing wants all");
+
+    let token = Unsubscription { tenant, user: viewer, kind: MailKind::Alert }.token(&keys());
+    desk.post(&format!("/api/v1/mail/unsubscribe?token={token}"), &json!({})).text().await.ok(200);
+    assert_eq!((read("viewer").await.ok(200), read("admin").await.ok(200)), (wants(false), wants(false)));
+    for other in ["admin", "owner"] {
+        assert_eq!(put(other, &wants(true)).await.is(403, "insufficient_role")["required"], "person", "{other}");
+    }
+    let staff = desk.call("PUT", &path).json(&wants(true)).by(&desk.staff("vendor")).send().await;
+    staff.is(403, "insufficient_role");
+    for _ in 0..2 {
+        assert_eq!(put("viewer", &wants(true)).await.ok(200), wants(true));
+    }
+    assert_eq!(read("viewer").await.ok(200), wants(true));
+    assert_eq!(put("viewer", &wants(false)).await.ok(200), wants(false));
+    let audited: Vec<String> =
+        desk.audited().await.into_iter().map(|(action, by, _)| format!("{action} {by}")).collect();
+    let changed: Vec<&String> = audited.iter().filter(|it| it.starts_with("person.mail_changed")).collect();
+    assert_eq!(changed, vec!["person.mail_changed person viewer@example.com"; 2], "what is so already is no change");
+
+    let others = desk.at(&format!("/people/{}/mail", UserId(Uuid::nil())));
+    desk.get(&others).by(&desk.person("viewer")).send().await.is(404, "not_found");
+    assert_eq!(put("viewer", &json!({ "alert": "yes" })).await.wrong(), ["alert"]);
+    assert_eq!(put("viewer", &json!({})).await.wrong(), ["alert"]);
+    let of_admin = desk.get(&desk.at(&format!("/people/{admins}/mail"))).by(&desk.person("viewer")).send().await;
+    of_admin.is(404, "not_found");
+}
