@@ -39,6 +39,23 @@ const END_REASONS: [&str; 9] = [
     "rule_deleted",
 ];
 const ACTORS: [&str; 4] = ["person", "token", "staff", "vendor_token"];
+/// Of which kinds the rows of a person's export are.
+const PERSONAL_KINDS: [&str; 14] = [
+    "person",
+    "invitation",
+    "api_token",
+    "project",
+    "webhook",
+    "alert_rule",
+    "license",
+    "organization",
+    "session",
+    "denial",
+    "event",
+    "delivery",
+    "mail",
+    "audit_entry",
+];
 const TERM_CODES: [&str; 4] = ["license_suspended", "license_revoked", "license_expired", "license_not_started"];
 
 fn table() -> Vec<Words> {
@@ -72,6 +89,8 @@ fn table() -> Vec<Words> {
         of(&invitation_states, &[("Invitation", "state")]),
         of(&ACTIONS, &[("AuditEntry", "action"), ("ExportedEntry", "action")]),
         of(&ACTORS, &[("AuditActor", "kind"), ("ExportedEntry", "actor_kind")]),
+        of(&["current", "expiring", "expired"], &[("LicenseKey", "state")]),
+        of(&PERSONAL_KINDS, &[("PersonalRow", "kind")]),
         of(&["changed", "missing", "added", "cut", "unsealed", "blanked", "rewritten"], &[("AuditFault", "kind")]),
         of(&["live", "silent", "ending", "ended", "unknown"], &[("Session", "state")]),
         of(&["waiting", "granted", "gave_up", "unknown"], &[("Denial", "state")]),
