@@ -28,6 +28,13 @@ async fn fill(desk: &Desk) {
     ] {
         desk.post(&desk.at("/api-tokens"), &body).by(&owner).send().await.ok(201);
     }
+    for (name, networks) in [("=shop", json!(networks)), ("billing, \"nightly\"", json!([]))] {
+        let token = json!({ "name": name, "scopes": ["licenses:read"], "allowed_networks": networks });
+        desk.post("/api/v1/staff/api-tokens", &token).by(&staff).send().await.ok(201);
+    }
+    let metadata = json!({ "region": "=eu", "order": "a,b" });
+    let bought = json!({ "name": "-Engines", "external_id": "@9", "metadata": metadata });
+    desk.post("/api/v1/staff/organizations", &bought).by(&staff).send().await.ok(201);
     let tied = json!({ "name": "+Turbine", "license_ids": [license] });
     let turbine = desk.post(&desk.at("/projects"), &tied).by(&owner).send().await.ok(201);
     let old = desk.post(&desk.at("/projects"), &json!({ "name": "Old" })).by(&owner).send().await.ok(201);
@@ -168,7 +175,7 @@ async fn every_list_of_the_document_is_csv_too_with_the_rows_of_its_json() {
     let desk = Desk::new().await;
     fill(&desk).await;
     let lists = lists(&desk);
-    assert_eq!(lists.len(), 15, "{lists:?}");
+    assert_eq!(lists.len(), 18, "{lists:?}");
     for (template, path) in &lists {
         let who = if template.contains("/staff/") { desk.staff("vendor") } else { desk.person("owner") };
         let answer = csv(&desk, path, &who).text().await;
