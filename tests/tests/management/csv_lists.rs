@@ -28,8 +28,10 @@ async fn fill(desk: &Desk) {
     ] {
         desk.post(&desk.at("/api-tokens"), &body).by(&owner).send().await.ok(201);
     }
-    for (name, networks) in [("=shop", json!(networks)), ("billing, \"nightly\"", json!([]))] {
-        let token = json!({ "name": name, "scopes": ["licenses:read"], "allowed_networks": networks });
+    for token in [
+        json!({ "name": "=shop", "scopes": ["licenses:read"], "allowed_networks": networks }),
+        json!({ "name": "billing, \"nightly\"", "scopes": ["licenses:read", "organizations:write"] }),
+    ] {
         desk.post("/api/v1/staff/api-tokens", &token).by(&staff).send().await.ok(201);
     }
     let metadata = json!({ "region": "=eu", "order": "a,b" });

@@ -4,10 +4,10 @@
 //! rows, and one whose rows all have null where an object may be, has the same header.
 
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use utoipa::{
     ToSchema,
-    openapi::{Object, RefOr, Schema},
+    openapi::{RefOr, Schema},
 };
 
 /// A field of a row, or of an object in it.
@@ -41,23 +41,31 @@ fn add(
     names: &mut Vec<String>,
     columns: &mut Vec<Column>,
 ) {
-    let Some(object) = object(schema, known) else {
+    let Some(fields) = fields(schema, known) else {
         columns.push(Column(names.clone()));
         return;
     };
-    for (name, field) in &object.properties {
+    for (name, field) in fields {
         names.push(name.clone());
         add(field, known, names, columns);
         names.pop();
     }
 }
 
-/// An object whose fields have names of ours, also where it may be null; `None`: a value of one cell.
-fn object<'a>(schema: &'a RefOr<Schema>, known: &'a HashMap<String, RefOr<Schema>>) -> Option<&'a Object> {
+/// The fields of an object whose fields have names of ours, by their names, also where it may be null or is put
+/// together of several; `None`: a value of one cell.
+fn fields<'a>(
+    schema: &'a RefOr<Schema>,
+    known: &'a HashMap<String, RefOr<Schema>>,
+) -> Option<BTreeMap<&'a String, &'a RefOr<Schema>>> {
     match schema {
-        RefOr::Ref(named) => object(known.get(named.ref_location.rsplit('/').next()?)?, known),
-        RefOr::T(Schema::Object(it)) => (!it.properties.is_empty()).then_some(it),
-        RefOr::T(Schema::OneOf(either)) => either.items.iter().find_map(|it| object(it, known)),
+        RefOr::Ref(named) => fields(known.get(named.ref_location.rsplit('/').next()?)?, known),
+        RefOr::T(Schema::Object(it)) => (!it.properties.is_empty()).then(|| it.properties.iter().collect()),
+        RefOr::T(Schema::OneOf(either)) => either.items.iter().find_map(|it| fields(it, known)),
+        RefOr::T(Schema::AllOf(parts)) => {
+            let parts: Option<Vec<_>> = parts.items.iter().map(|it| fields(it, known)).collect();
+            Some(parts?.into_iter().flatten().collect())
+        }
         RefOr::T(_) => None,
     }
 }
