@@ -23,7 +23,7 @@ create function directory.find_organizations(p_name text, p_key text, p_value te
 returns table (tenant_id uuid)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  last text collate "C";
+  last text;
   newest constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 begin
   if p_name is not null then

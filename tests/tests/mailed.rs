@@ -18,9 +18,14 @@ async fn a_mail_is_read_at_the_address_that_is_printed_and_its_link_works() {
     let local = Local::start_in(&binary("license-local"), dir.path(), &[("REAPER_PERIOD_SECONDS", "1")]);
     let client = http();
     let page = format!("{}/mail", local.endpoint("issuer"));
-    assert!(local.said().contains(&format!("  mail           {page}")), "{}", local.said());
     let get = async |url: &str| client.get(url).send().await.unwrap().text().await.unwrap();
     assert!(get(&page).await.contains("Nothing was sent yet"));
+    // It serves a moment before it says so.
+    let began = Instant::now();
+    while !local.said().contains(&format!("  mail           {page}")) {
+        assert!(began.elapsed() < PATIENCE, "{}", local.said());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 
     let options: PgConnectOptions = local.variables()["DATABASE_URL"].parse().unwrap();
     let mut truth = PgConnection::connect_with(&options.username("postgres")).await.unwrap();

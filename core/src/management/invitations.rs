@@ -71,17 +71,7 @@ impl Management {
                     }
                     change.revoke_invitation(&earlier).await?;
                 }
-                let secret = OpaqueSecret::draw(SecretKind::Invitation, caller.tenant);
-                let invitation = change.insert_invitation(&secret, email, role).await?;
-                let after = json!({ "email": email, "role": role });
-                change.audit("person.invited", &secret.id.to_string(), json!(null), after);
-                let payload = json!({ "invitation_id": secret.id, "email": email, "role": role });
-                change.write_event("invitation.created", payload).await?;
-                if let Some(keys) = mail {
-                    change.mail_invitation(&secret, keys).await?;
-                }
-                let (secret, mailed) = (ShownSecret::new(secret.reveal()), mail.is_some());
-                Ok(IssuedInvitation { invitation, secret, mailed })
+                change.issue_invitation(email, role, mail).await
             })
             .await
     }
@@ -108,6 +98,24 @@ impl Management {
 }
 
 impl AuditedChange<'_> {
+    /// Invites an address into the organization of the change, and with `mail` writes the mail that brings the secret.
+    pub(super) async fn issue_invitation(
+        &mut self,
+        email: &Email,
+        role: PersonRole,
+        mail: Option<&KeyRing>,
+    ) -> ChangeResult<IssuedInvitation> {
+        let secret = OpaqueSecret::draw(SecretKind::Invitation, self.tenant());
+        let invitation = self.insert_invitation(&secret, email, role).await?;
+        self.audit("person.invited", &secret.id.to_string(), json!(null), json!({ "email": email, "role": role }));
+        let payload = json!({ "invitation_id": secret.id, "email": email, "role": role });
+        self.write_event("invitation.created", payload).await?;
+        if let Some(keys) = mail {
+            self.mail_invitation(&secret, keys).await?;
+        }
+        Ok(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()), mailed: mail.is_some() })
+    }
+
     async fn mail_invitation(&mut self, secret: &OpaqueSecret, keys: &KeyRing) -> ChangeResult<()> {
         let sealed = seal_invitation(keys, secret.id, &secret.reveal());
         let sealed = sealed.ok_or_else(|| Error::Internal("the secret of an invitation cannot be sealed".into()))?;

@@ -8,8 +8,7 @@ use crate::{
         email::Email,
         id::{TenantId, draw_uuid},
         labels::{Labels, LabelsEdit},
-        opaque::{OpaqueSecret, SecretKind},
-        secret::ShownSecret,
+        secret::KeyRing,
     },
     management::IssuedInvitation,
     records::{AuditedChange, Caller, LabelledKind, OrganizationRow},
@@ -82,11 +81,17 @@ impl Management {
     }
 
     /// Makes an organization without licenses, for the vendor to fill, and invites its first owner. The audit log of the
-    /// new organization says who made it.
+    /// new organization says who made it. `mail`: the keys under which the invitation's secret is sealed for a mail to
+    /// the owner; `None`: no mail is sent.
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
-    pub async fn make_organization(&self, caller: &Caller, new: &VendorOrganization) -> ChangeResult<MadeOrganization> {
+    pub async fn make_organization(
+        &self,
+        caller: &Caller,
+        new: &VendorOrganization,
+        mail: Option<&KeyRing>,
+    ) -> ChangeResult<MadeOrganization> {
         self.records
             .change(caller, async |change| {
                 change.hold_vendor_credential().await?;
@@ -101,7 +106,7 @@ impl Management {
                 }
                 change.audit("organization.created", &tenant.to_string(), Value::Null, after);
                 let invitation = match &new.owner {
-                    Some(email) => Some(change.invite_first_owner(tenant, email).await?),
+                    Some(email) => Some(change.issue_invitation(email, PersonRole::Owner, mail).await?),
                     None => None,
                 };
                 let organization = change.organization().await?.ok_or(ChangeRefusal::NotFound)?;
@@ -112,16 +117,6 @@ impl Management {
 }
 
 impl AuditedChange<'_> {
-    async fn invite_first_owner(&mut self, tenant: TenantId, email: &Email) -> ChangeResult<IssuedInvitation> {
-        let role = PersonRole::Owner;
-        let secret = OpaqueSecret::draw(SecretKind::Invitation, tenant);
-        let invitation = self.insert_invitation(&secret, email, role).await?;
-        self.audit("person.invited", &secret.id.to_string(), Value::Null, json!({ "email": email, "role": role }));
-        let payload = json!({ "invitation_id": secret.id, "email": email, "role": role });
-        self.write_event("invitation.created", payload).await?;
-        Ok(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()), mailed: false })
-    }
-
     /// Takes the external id that an edit gives, for `thing`. It is asked for before any row is locked, so that two
     /// edits never wait for each other in a circle.
     pub(super) async fn take_external_id(

@@ -77,7 +77,10 @@ impl ListFilters {
 
     /// How a name begins, as names are compared.
     pub(super) fn beginning(&mut self, name: &str, value: Option<&String>) -> Option<String> {
-        self.read(name, value, |text| Some(fold(text)).filter(|it| !it.is_empty()).ok_or("is empty"))
+        self.read(name, value, |text| {
+            let sought = Some(fold(text)).filter(|it| !it.is_empty() && !it.contains(char::is_control));
+            sought.ok_or("must be the beginning of a name, without control characters")
+        })
     }
 
     /// `true` or `false`.

@@ -16,6 +16,14 @@ use uuid::Uuid;
 
 /// A license, and whose it is.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"organization": "01a1fc28-9b31-70be-8112-4bfdb0eab108", "organization_name": "Engines Ltd",
+    "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2027-11-21T00:00:00Z",
+    "external_id": "sub_1MowQVLkdIwHu7ix", "facts_version": 3, "features": {"render": true},
+    "grace_after_heartbeats": 2, "grace_beyond_seats": null, "grace_hours": 96, "hide_holders": false,
+    "holder_by": "machine", "id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "metadata": {"order": "6735"},
+    "not_before": null, "number": "752KJY5EZQ1CW", "offline_policy": "grace", "plan": "team",
+    "processes_per_seat": 32, "product": "coditect", "seats_total": 25, "status": "active",
+    "status_since": "2026-11-21T03:31:22.221389Z", "tier": "team", "name": "Render farm", "note": null}))]
 pub(super) struct FoundLicense {
     /// The organization's id.
     organization: Uuid,

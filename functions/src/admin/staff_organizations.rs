@@ -105,10 +105,22 @@ pub(super) struct MakeOrganization {
     /// The address of its first owner, who is invited. Without it the organization has no people yet.
     #[schema(max_length = 254)]
     owner_email: Option<String>,
+    /// True: the owner's invitation is also sent to the address by mail. False unless said.
+    send_mail: Option<bool>,
 }
 
 /// An organization that was made.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"created_at": "2026-11-21T03:31:22.221389Z", "external_id": "cus_9s6XKzkNRiz8i3",
+    "id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "metadata": {"region": "eu"}, "name": "Engines Ltd",
+    "tokens_not_before": null, "invitation": {"accepted_at": null, "accepted_by": null,
+    "created_at": "2026-11-21T03:31:22.221389Z", "email": "grace@example.com",
+    "expires_at": "2026-11-28T03:31:22.221389Z",
+    "how": "Hand the secret to the person yourself; no mail is sent. …",
+    "id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "invited_by": "me@example.com", "revoked_at": null,
+    "role": "owner",
+    "secret": "cdi_01m7y2h6sh71qa24n9zprengrj01m7y2h6sh71qa24n9zprengrr3hx9v2mq8k0c7wz5jt4r6ynbse",
+    "state": "open"}}))]
 pub(super) struct MadeOrganization {
     #[serde(flatten)]
     organization: Organization,
@@ -121,7 +133,7 @@ pub(super) struct MadeOrganization {
 /// Make an organization
 ///
 /// For customers who did not register themselves. It has no license, for which `POST …/licenses` is, and no trial. The
-/// first owner is invited as `POST …/invitations` does; no mail is sent.
+/// first owner is invited as `POST …/invitations` does, with `send_mail` by mail too.
 #[utoipa::path(post, path = "/api/v1/staff/organizations", tag = "Staff", request_body = MakeOrganization,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The organization", body = MadeOrganization, headers(("ETag" = String, description = "Its version"))),
@@ -136,7 +148,8 @@ pub(super) async fn make_organization(
     let owner = fields.optional("owner_email", body.owner_email.as_deref(), str::parse::<Email>);
     let labels = labels(&mut fields, body.external_id.as_ref(), body.metadata.as_ref());
     let name = fields.check(name)?;
-    let made = service.management.make_organization(&caller, &VendorOrganization { name, labels, owner }).await?;
+    let mail = body.send_mail.unwrap_or(false).then_some(&*service.webhook_keys);
+    let made = service.management.make_organization(&caller, &VendorOrganization { name, labels, owner }, mail).await?;
     let version = made.organization.version;
     let body = MadeOrganization {
         organization: made.organization.into(),

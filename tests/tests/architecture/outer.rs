@@ -193,7 +193,7 @@ const OUTER_MODULES: [OuterModule; 23] = [
         paths: &["local/src/mail.rs"],
         own: &["data"],
         core: &["mail"],
-        others: &[],
+        others: &["edge"],
         packages: &["axum", "tokio"],
     },
     // The services are reached by their table, and core by what starts or replaces something: no rule is here.

@@ -31,6 +31,15 @@ async fn fill(desk: &Desk) {
     ] {
         desk.post(&desk.at("/api-tokens"), &body).by(&owner).send().await.ok(201);
     }
+    for token in [
+        json!({ "name": "=shop", "scopes": ["licenses:read"], "allowed_networks": networks }),
+        json!({ "name": "billing, \"nightly\"", "scopes": ["licenses:read", "organizations:write"] }),
+    ] {
+        desk.post("/api/v1/staff/api-tokens", &token).by(&staff).send().await.ok(201);
+    }
+    let metadata = json!({ "region": "=eu", "order": "a,b" });
+    let bought = json!({ "name": "-Engines", "external_id": "@9", "metadata": metadata });
+    desk.post("/api/v1/staff/organizations", &bought).by(&staff).send().await.ok(201);
     let tied = json!({ "name": "+Turbine", "license_ids": [license] });
     let turbine = desk.post(&desk.at("/projects"), &tied).by(&owner).send().await.ok(201);
     let old = desk.post(&desk.at("/projects"), &json!({ "name": "Old" })).by(&owner).send().await.ok(201);

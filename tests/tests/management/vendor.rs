@@ -69,7 +69,7 @@ async fn a_shops_day() {
     let shop = Shop::new().await;
     let desk = &shop.desk;
     let customer = json!({ "name": "Engines Ltd", "external_id": "cus_1", "metadata": { "region": "eu" },
-        "owner_email": "grace@example.com" });
+        "owner_email": "grace@example.com", "send_mail": true });
     let made = shop.post(ORGANIZATIONS, &customer, "order 1").await.ok(201);
     assert_eq!(shop.post(ORGANIZATIONS, &customer, "order 1").await.ok(201), made, "the same request, the same answer");
     assert_eq!((&made["external_id"], &made["metadata"]), (&customer["external_id"], &customer["metadata"]));
@@ -107,7 +107,11 @@ async fn a_shops_day() {
     assert_eq!(shop.items(&format!("{ORGANIZATIONS}?external_id=cus_1")).await[0]["id"], made["id"]);
     assert_eq!(shop.items(&format!("{ORGANIZATIONS}?external_id=cus_2")).await, [] as [Value; 0]);
 
-    // The owner joins by the invitation, and reads who did what.
+    // The owner has one mail, though the request came twice, joins by the invitation, and reads who did what.
+    let written = "select count(*) from mails where tenant_id = $1 and invitation_id = $2";
+    let ids = [&made["id"], &made["invitation"]["id"]].map(|id| id.as_str().unwrap().parse::<Uuid>().unwrap());
+    let written = sqlx::query_scalar::<_, i64>(written).bind(ids[0]).bind(ids[1]);
+    assert_eq!(written.fetch_one(&mut desk.world.truth().await).await.unwrap(), 1);
     let invitation = made["invitation"]["secret"].as_str().unwrap();
     let grace = desk.person("grace");
     desk.register(&grace, &json!({ "invitation": invitation })).send().await.ok(201);

@@ -4,10 +4,10 @@
 //! rows, and one whose rows all have null where an object may be, has the same header.
 
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use utoipa::{
     ToSchema,
-    openapi::{Object, RefOr, Schema},
+    openapi::{RefOr, Schema},
 };
 
 /// A field of a row, or of an object in it.
@@ -31,7 +31,7 @@ pub(super) fn columns<T: ToSchema>() -> Vec<Column> {
     T::schemas(&mut known);
     let mut columns = Vec::new();
     add(&T::schema(), &known.into_iter().collect(), &mut Vec::new(), &mut columns);
-    columns.sort_by_key(|column| (column.0 != ["id"], column.0.clone()));
+    columns.sort_by_key(|column| column.0 != ["id"]);
     columns
 }
 
@@ -41,36 +41,31 @@ fn add(
     names: &mut Vec<String>,
     columns: &mut Vec<Column>,
 ) {
-    if let Some(parts) = parts(schema, known) {
-        parts.iter().for_each(|part| add(part, known, names, columns));
-        return;
-    }
-    let Some(object) = object(schema, known) else {
+    let Some(fields) = fields(schema, known) else {
         columns.push(Column(names.clone()));
         return;
     };
-    for (name, field) in &object.properties {
+    for (name, field) in fields {
         names.push(name.clone());
         add(field, known, names, columns);
         names.pop();
     }
 }
 
-/// What a row is put together of, one beside the other.
-fn parts<'a>(schema: &'a RefOr<Schema>, known: &'a HashMap<String, RefOr<Schema>>) -> Option<&'a [RefOr<Schema>]> {
+/// The fields of an object whose fields have names of ours, by their names, also where it may be null or is put
+/// together of several; `None`: a value of one cell.
+fn fields<'a>(
+    schema: &'a RefOr<Schema>,
+    known: &'a HashMap<String, RefOr<Schema>>,
+) -> Option<BTreeMap<&'a String, &'a RefOr<Schema>>> {
     match schema {
-        RefOr::Ref(named) => parts(known.get(named.ref_location.rsplit('/').next()?)?, known),
-        RefOr::T(Schema::AllOf(all)) => Some(&all.items),
-        RefOr::T(_) => None,
-    }
-}
-
-/// An object whose fields have names of ours, also where it may be null; `None`: a value of one cell.
-fn object<'a>(schema: &'a RefOr<Schema>, known: &'a HashMap<String, RefOr<Schema>>) -> Option<&'a Object> {
-    match schema {
-        RefOr::Ref(named) => object(known.get(named.ref_location.rsplit('/').next()?)?, known),
-        RefOr::T(Schema::Object(it)) => (!it.properties.is_empty()).then_some(it),
-        RefOr::T(Schema::OneOf(either)) => either.items.iter().find_map(|it| object(it, known)),
+        RefOr::Ref(named) => fields(known.get(named.ref_location.rsplit('/').next()?)?, known),
+        RefOr::T(Schema::Object(it)) => (!it.properties.is_empty()).then(|| it.properties.iter().collect()),
+        RefOr::T(Schema::OneOf(either)) => either.items.iter().find_map(|it| fields(it, known)),
+        RefOr::T(Schema::AllOf(parts)) => {
+            let parts: Option<Vec<_>> = parts.items.iter().map(|it| fields(it, known)).collect();
+            Some(parts?.into_iter().flatten().collect())
+        }
         RefOr::T(_) => None,
     }
 }

@@ -36,6 +36,14 @@ struct Inner {
     yes: bool,
 }
 
+/// As a row that is shown with whose it is.
+#[derive(Serialize, ToSchema)]
+struct Owned {
+    lender: Option<String>,
+    #[serde(flatten)]
+    thing: Thing,
+}
+
 fn thing(name: &str) -> Thing {
     Thing { name: name.into(), id: 1, inner: None, many: Vec::new(), any: Value::Null, named: BTreeMap::new() }
 }
@@ -49,6 +57,8 @@ fn written(rows: &[Thing]) -> String {
 fn columns_are_the_fields_of_the_rows_and_of_their_objects_whatever_the_rows_are() {
     let header = CsvTable::of::<Thing>().header().unwrap();
     assert_eq!(header, b"id,any,inner.id,inner.yes,many,name,named\r\n");
+    let owned = CsvTable::of::<Owned>().header().unwrap();
+    assert_eq!(owned, b"id,any,inner.id,inner.yes,lender,many,name,named\r\n", "put together of two");
     assert_eq!(written(&[thing("a")]), "1,,,,[],a,{}\r\n", "null is an empty cell, and so is all of an object");
     let full = Thing {
         inner: Some(Inner { id: Some(-7), yes: true }),
