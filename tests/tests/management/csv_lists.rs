@@ -1,10 +1,7 @@
 //! Lists as CSV: the rows of their JSON, whatever is in them and however many there are.
 
 use crate::desk::{Answer, Call, Desk, WEBHOOK};
-use license_core::domain::{
-    access::{PersonRole::Viewer, VendorScope},
-    rate::RateLimit,
-};
+use license_core::domain::{access::PersonRole::Viewer, rate::RateLimit};
 use license_tests::World;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -67,10 +64,6 @@ async fn fill(desk: &Desk) {
         .send()
         .await
         .ok(200);
-    desk.other("stranger").await;
-    for scopes in [VendorScope::ALL, &[VendorScope::LicensesRead]] {
-        desk.vendor_token(scopes).await;
-    }
     desk.deliver().await;
     desk.raise(desk.tenant()).await;
     desk.raise(desk.tenant()).await;
