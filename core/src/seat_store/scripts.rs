@@ -111,6 +111,7 @@ scripts! {
     VALIDATE(0, 3) = READ_ONLY "prologue.lua" "acquire_decision.lua" "full_pool.lua" "validate.lua";
     HEARTBEAT(1, 4) = ALLOW_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "heartbeat.lua";
     LOOK_UP_SESSIONS(0, 0) = READ_ONLY "prologue.lua" "look_up_sessions.lua";
+    LOOK_UP_SEATS(0, 0) = READ_ONLY "prologue.lua" "look_up_seats.lua";
     COUNT_SILENT(0, 1) = READ_ONLY "prologue.lua" "count_silent.lua";
     RELEASE(0, 2) = ALLOW_OOM "prologue.lua" "release.lua";
     REAP(3, 7) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "begin_minute.lua" "wants.lua" "reap.lua";

@@ -86,6 +86,7 @@ pub const TABLE: &[AccessRule] = &[
     // Members and viewers see and end their own sessions alone (core/src/records/sessions.rs).
     rule("GET",    "/api/v1/organizations/{organization}/sessions", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/sessions", VIEWER, Some(SessionsRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/seats", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/sessions/{session}", VIEWER, Some(SessionsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/sessions/{session}/end", MEMBER, Some(SessionsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/usage", ADMIN, Some(UsageRead)),

@@ -1,7 +1,7 @@
 //! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names
 //! the parameter.
 
-use super::answer::{page, time};
+use super::answer::{page, page_of, time};
 use crate::edge::{FieldChecks, Problem};
 use license_core::{
     domain::{email, name::clean},
@@ -80,6 +80,12 @@ impl ListFilters {
     /// The part of the list.
     pub(super) fn page(&mut self, limit: Option<&String>, cursor: Option<&String>) -> PageRequest {
         page(&mut self.0, limit.map(|text| clean(text)).as_deref(), cursor.map(|text| clean(text)).as_deref())
+    }
+
+    /// The part of a list whose pages have up to `most` rows, and as many where nothing is said.
+    pub(super) fn long_page(&mut self, limit: Option<&String>, cursor: Option<&String>, most: u16) -> PageRequest {
+        let [limit, cursor] = [limit, cursor].map(|text| text.map(|text| clean(text)));
+        page_of(&mut self.0, limit.as_deref(), cursor.as_deref(), (most, most))
     }
 
     /// Notes that a filter is wrong in itself or beside another.

@@ -33,6 +33,7 @@ mod pages;
 mod people;
 mod plans;
 mod projects;
+mod seats;
 mod seats_needed;
 mod sessions;
 mod staff_licenses;
@@ -118,6 +119,7 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::list_license_sessions))
         .routes(routes!(sessions::read_session))
+        .routes(routes!(seats::list_seats))
         .routes(routes!(sessions::end_session))
         .routes(routes!(usage::read_usage))
         .routes(routes!(denials::list_denials))

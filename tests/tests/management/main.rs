@@ -39,6 +39,7 @@ mod projects;
 mod rates;
 mod rotation;
 mod seat;
+mod seats;
 mod seats_needed;
 mod sessions;
 mod staff_reads;
