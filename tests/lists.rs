@@ -109,6 +109,7 @@ pub(crate) fn lists() -> Vec<List> {
         let rows = format!("licenses where {filter} = '{value}'");
         list("/licenses", format!("{filter}={value}"), "license_id", rows);
     }
+    list("/overview", String::new(), "license_id", "licenses".into());
     list("/invitations", String::new(), "invitation_id", "invitations".into());
     let settled = "accepted_at is null and revoked_at is null";
     for (state, is) in [

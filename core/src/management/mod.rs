@@ -35,7 +35,8 @@ pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};
 pub use licenses::{
-    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseEdit, LicenseView, LivePool, NewLicense, RotatedKey,
+    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseEdit, LicenseView, LivePool, NewLicense, PoolUse,
+    RotatedKey,
 };
 pub use organizations::{MadeOrganization, OrganizationEdit, VendorOrganization};
 pub use people::RoleChange;

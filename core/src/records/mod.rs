@@ -107,7 +107,7 @@ pub use joining::VerifiedPerson;
 pub use judging::{DueRule, Judgement};
 pub use labels::LabelledKind;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
-pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
+pub use licenses::{KeyMatch, LicenseFilter, LicenseInShort, LicenseRow, PoolChange, PoolInShort, PoolOf};
 pub use login::RecordsAddress;
 pub use mails::{BegunMail, InvitationMail, MailDetails, MailFate, TakenMail};
 pub use migrate::{

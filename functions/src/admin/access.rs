@@ -98,6 +98,7 @@ pub const TABLE: &[AccessRule] = &[
     rule("PATCH",  "/api/v1/organizations/{organization}/projects/{project}", ADMIN, Some(ProjectsWrite)),
     // What was sold is the vendor's to change; the keys are the organization's own.
     rule("GET",    "/api/v1/organizations/{organization}/licenses", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
+    rule("GET",    "/api/v1/organizations/{organization}/overview", VIEWER, Some(LicensesRead)),
     rule("POST",   "/api/v1/organizations/{organization}/licenses", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
     rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", STAFF, None).vendor(VendorScope::LicensesWrite),

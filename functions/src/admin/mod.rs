@@ -127,6 +127,7 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(projects::read_project, projects::edit_project))
         .routes(routes!(licenses::list_licenses, licenses::create_license))
+        .routes(routes!(licenses::overview::read_overview))
         .routes(routes!(licenses::read_license, licenses::edit_license))
         .routes(routes!(licenses::status::suspend_license))
         .routes(routes!(licenses::status::resume_license))

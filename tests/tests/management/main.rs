@@ -31,6 +31,7 @@ mod mails;
 mod matrix;
 mod names;
 mod organizations;
+mod overview;
 mod pages;
 mod people;
 mod plans;

@@ -4,6 +4,7 @@ mod change;
 mod find;
 mod keys;
 mod list;
+mod overview;
 
 pub(crate) use change::LicenseInsert;
 pub use change::PoolChange;
@@ -12,3 +13,4 @@ pub use find::KeyMatch;
 pub(crate) use keys::EndedSessions;
 pub(super) use list::licensed;
 pub use list::{LicenseFilter, LicenseRow, PoolOf};
+pub use overview::{LicenseInShort, PoolInShort};
