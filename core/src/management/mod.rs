@@ -43,7 +43,7 @@ pub use people::RoleChange;
 pub use plans::UpsertedRow;
 pub use projects::ProjectEdit;
 pub use registration::{NewOrganization, RegistrationResult};
-pub use seats::SeatView;
+pub use seats::{SeatState, SeatView};
 pub use seats_needed::{AdviceOutcome, AdviceWithheld, SeatsAdvice};
 pub use sessions::{ClientPresence, EndedSessionRow, SessionEnd, SessionView};
 pub use tokens::IssuedApiToken;

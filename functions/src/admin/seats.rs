@@ -12,9 +12,8 @@ use crate::edge::{Problem, QueryParameters};
 use axum::{extract::State, response::Response};
 use license_core::{
     domain::id::{LicenseId, PoolName},
-    management::SeatView,
+    management::{SeatManagement, SeatState, SeatView},
     records::PageRequest,
-    seat_store::{SeatCondition, SeatStore},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -59,7 +58,7 @@ impl From<SeatView> for Seat {
         }
         Self {
             seat: it.seat,
-            state: state(it.condition),
+            state: state(it.state),
             session,
             label,
             user: said,
@@ -70,14 +69,14 @@ impl From<SeatView> for Seat {
     }
 }
 
-const fn state(condition: Option<SeatCondition>) -> &'static str {
-    match condition {
-        Some(SeatCondition::Live) => "live",
-        Some(SeatCondition::Silent) => "silent",
-        Some(SeatCondition::Ending) => "ending",
-        Some(SeatCondition::Waiting) => "waiting",
-        Some(SeatCondition::Free) => "free",
-        None => "unknown",
+const fn state(state: SeatState) -> &'static str {
+    match state {
+        SeatState::Free => "free",
+        SeatState::Live => "live",
+        SeatState::Silent => "silent",
+        SeatState::Ending => "ending",
+        SeatState::Waiting => "waiting",
+        SeatState::Unknown => "unknown",
     }
 }
 
@@ -101,7 +100,7 @@ impl SeatsQuery {
     fn read(&self) -> Result<(PoolName, PageRequest), Problem> {
         let mut filters = ListFilters::new();
         let pool = filters.read("pool", self.pool.as_ref(), str::parse).unwrap_or_else(PoolName::default_pool);
-        let page = filters.long_page(self.limit.as_ref(), self.cursor.as_ref(), SeatStore::MOST_SEATS);
+        let page = filters.long_page(self.limit.as_ref(), self.cursor.as_ref(), SeatManagement::MOST_SEATS);
         filters.check((pool, page))
     }
 }
