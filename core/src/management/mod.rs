@@ -11,6 +11,7 @@
 
 mod access_policy;
 mod alert_rules;
+mod ending_sessions;
 mod erasing;
 mod granted_access;
 mod invitations;
@@ -31,6 +32,7 @@ mod voiding;
 mod webhooks;
 
 pub use alert_rules::AlertRuleEdit;
+pub use ending_sessions::SessionsEnd;
 pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};

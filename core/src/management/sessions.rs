@@ -84,7 +84,8 @@ pub struct SessionEnd {
 }
 
 impl AuditedChange<'_> {
-    async fn end_session(&mut self, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
+    /// Ends a session, and writes it into the audit log.
+    pub(super) async fn end_session(&mut self, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
         let before = self.visible_session(id).await?.ok_or(ChangeRefusal::NotFound)?;
         if force && self.caller().sees_only().is_some() {
             return Err(ChangeRefusal::RoleTooLow(PersonRole::Admin).into());

@@ -89,6 +89,7 @@ pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/seats", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/sessions/{session}", VIEWER, Some(SessionsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/sessions/{session}/end", MEMBER, Some(SessionsWrite)),
+    rule("POST",   "/api/v1/organizations/{organization}/sessions/end", ADMIN, Some(SessionsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/usage", ADMIN, Some(UsageRead)),
     rule("GET",    "/api/v1/organizations/{organization}/denials", ADMIN, Some(UsageRead)),
     rule("GET",    "/api/v1/organizations/{organization}/seats-needed", ADMIN, Some(UsageRead)),

@@ -62,14 +62,7 @@ impl ListFilters {
 
     /// The person that clients say they have, as it is compared: an address, or whatever else may be one's name.
     pub(super) fn person(&mut self, name: &str, value: Option<&String>) -> Option<String> {
-        self.read(name, value, |text| {
-            if text.contains('@') && text.contains(char::is_whitespace) {
-                return Err("must be an address without blanks");
-            }
-            let folded = email::comparison_key(text);
-            let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
-            if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
-        })
+        self.read(name, value, comparable_person)
     }
 
     /// `true` or `false`.
@@ -97,6 +90,16 @@ impl ListFilters {
     pub(super) fn check<T>(self, read: T) -> Result<T, Problem> {
         self.0.check(Some(read))
     }
+}
+
+/// The person that clients say they have, as it is compared.
+pub(super) fn comparable_person(text: &str) -> Result<String, &'static str> {
+    if text.contains('@') && text.contains(char::is_whitespace) {
+        return Err("must be an address without blanks");
+    }
+    let folded = email::comparison_key(text);
+    let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
+    if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
 }
 
 /// Which part of a list.

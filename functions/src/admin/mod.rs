@@ -20,6 +20,7 @@ pub(crate) mod credential;
 pub(crate) mod csv_lists;
 mod deliveries;
 mod denials;
+mod end_sessions;
 mod erasures;
 mod filters;
 pub(crate) mod gate;
@@ -121,6 +122,7 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(sessions::read_session))
         .routes(routes!(seats::list_seats))
         .routes(routes!(sessions::end_session))
+        .routes(routes!(end_sessions::end_sessions))
         .routes(routes!(usage::read_usage))
         .routes(routes!(denials::list_denials))
         .routes(routes!(seats_needed::read_seats_needed))

@@ -12,6 +12,7 @@ mod denials;
 mod desk;
 mod document;
 mod elsewhere;
+mod ending_sessions;
 mod erased_again;
 mod erasures;
 mod filters;
