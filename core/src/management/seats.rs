@@ -62,7 +62,7 @@ impl SeatManagement {
         pool: &PoolName,
         page: PageRequest,
     ) -> Result<Option<ListedRows<SeatView>>> {
-        let Some(found) = self.records.seats_of_pool(caller, license, pool, page).await? else { return Ok(None) };
+        let Some(found) = self.records.seats_of_pool(caller, (license, pool), page).await? else { return Ok(None) };
         let ListedSeats { number, epoch, opening, listed: ListedRows { items, next } } = found;
         let wanted: Vec<SeatNo> = items.iter().map(|it| it.seat).collect();
         let key = PoolKey { license: number, pool: pool.clone() };

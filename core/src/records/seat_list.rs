@@ -94,8 +94,7 @@ impl Records {
     pub async fn seats_of_pool(
         &self,
         caller: &Caller,
-        license: LicenseId,
-        pool: &PoolName,
+        (license, pool): (LicenseId, &PoolName),
         page: PageRequest,
     ) -> Result<Option<ListedSeats>> {
         let from = first_after(page);
