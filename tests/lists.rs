@@ -65,6 +65,12 @@ pub(crate) fn lists() -> Vec<List> {
         let rows = format!("sessions where end_reason = '{reason}'");
         list("/sessions", format!("state=ended&reason={reason}"), "session_id", rows);
     }
+    // In the order of their numbers: what stands for them in cursors goes down (core/src/records/seat_list.rs).
+    let number = "('ffffffff-ffff-ffff-ffff-' || lpad(to_hex(281474976710654 - seat_no), 12, '0'))::uuid";
+    for query in [String::new(), "pool=default".to_owned()] {
+        let seats = format!("seats where pool_id = '{}' and not retired", id("dddd", 77));
+        list("/licenses/{license}/seats", query, number, seats);
+    }
     list("/denials", String::new(), "denial_id", "denials".into());
     for (filter, column, value) in
         [("license", "license_id", license.as_str()), ("machine", "hw", MACHINE), ("user", "person", PERSON)]
@@ -104,6 +110,7 @@ pub(crate) fn lists() -> Vec<List> {
         list("/licenses", format!("{filter}={value}"), "license_id", rows);
     }
     list("/licenses/{license}/keys", String::new(), "key_id", format!("license_keys where license_id = '{license}'"));
+    list("/overview", String::new(), "license_id", "licenses".into());
     list("/invitations", String::new(), "invitation_id", "invitations".into());
     let settled = "accepted_at is null and revoked_at is null";
     for (state, is) in [

@@ -22,6 +22,12 @@ insert into license_keys (tenant_id, license_id, key_id, key_hmac, valid_until)
 select current_setting('app.tenant_id')::uuid, '01970000-aaaa-7000-8000-00000000004d',
   ('01970000-abcd-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '1.' || n, case when n < 24999 then now() end
 from generate_series(0, 24999) n;
+-- One pool has 2,000 seats; each of its 1,600 open sessions is on one of its own.
+update pools set seats_total = 2000 where pool_id = '01970000-dddd-7000-8000-00000000004d';
+insert into seats (tenant_id, pool_id, seat_no, holder, held_since)
+select current_setting('app.tenant_id')::uuid, '01970000-dddd-7000-8000-00000000004d', n, case when n < 1600 then 'holder-' || n end,
+  case when n < 1600 then now() end
+from generate_series(0, 1999) n;
 
 insert into users (tenant_id, user_id, email, address, role, removed_at)
 select current_setting('app.tenant_id')::uuid, ('01970000-bbbb-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, n || '@example.com', n || '@example.com', 'member',
@@ -70,7 +76,8 @@ begin
       (lpad(to_hex((extract(epoch from began) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
       ('01970000-aaaa-7000-8000-' || lpad(to_hex(case n %% 25 when 0 then 77 else r %% 10000 end), 12, '0'))::uuid,
       upper(lpad(to_hex(r %% 10000), 13, '0')), 'coditect',
-      ('01970000-dddd-7000-8000-' || lpad(to_hex(r %% 10000), 12, '0'))::uuid, r %% 5, 'holder-' || n %% 100000,
+      ('01970000-dddd-7000-8000-' || lpad(to_hex(case n %% 25 when 0 then 77 else r %% 10000 end), 12, '0'))::uuid,
+      case n %% 25 when 0 then n / 25 %% 1600 else r %% 5 end, 'holder-' || n %% 100000,
       ('01970000-eeee-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
       case n %% 25 when 1 then repeat('T', 42) || 'Q' else lpad((r %% 50000)::text, 43, 'h') end, 'host-' || r %% 50000,
       '{"version": "1.2.3", "platform": "linux-x86_64", "hostname": "host", "deployment": "desktop"}',

@@ -11,16 +11,19 @@
 
 mod access_policy;
 mod alert_rules;
+mod ending_sessions;
 mod erasing;
 mod granted_access;
 mod invitations;
 mod joining;
 mod licenses;
+mod looking;
 mod organizations;
 mod people;
 mod plans;
 mod projects;
 mod registration;
+mod seats;
 mod seats_needed;
 mod sessions;
 mod tokens;
@@ -29,17 +32,20 @@ mod voiding;
 mod webhooks;
 
 pub use alert_rules::AlertRuleEdit;
+pub use ending_sessions::SessionsEnd;
 pub use granted_access::GrantedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};
 pub use licenses::{
-    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseEdit, LicenseView, LivePool, NewLicense, RotatedKey,
+    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseEdit, LicenseView, LivePool, NewLicense, PoolUse,
+    RotatedKey,
 };
 pub use organizations::{MadeOrganization, OrganizationEdit, VendorOrganization};
 pub use people::RoleChange;
 pub use plans::UpsertedRow;
 pub use projects::ProjectEdit;
 pub use registration::{NewOrganization, RegistrationResult};
+pub use seats::{SeatState, SeatView};
 pub use seats_needed::{AdviceOutcome, AdviceWithheld, SeatsAdvice};
 pub use sessions::{ClientPresence, EndedSessionRow, SessionEnd, SessionView};
 pub use tokens::IssuedApiToken;

@@ -1,7 +1,7 @@
 //! What people ask about sessions: the records say which there are, Redis whether their clients are heard from; and
 //! ending one.
 
-use super::{Management, SeatManagement};
+use super::{Management, SeatManagement, looking::looked};
 use crate::{
     Error, Result, clock,
     domain::{
@@ -10,7 +10,7 @@ use crate::{
         lease::LeaseTiming,
         session::EndReason,
     },
-    error::{StoreName, chain},
+    error::StoreName,
     protocol::deadline::Deadline,
     records::{AuditedChange, Caller, KickOutcome, ListedRows, PageRequest, SessionFilter, SessionRow},
     refusal::{ChangeRefusal, ChangeResult},
@@ -22,9 +22,6 @@ use serde_json::json;
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
-
-/// How long a reader waits for Redis; what it has not said by then is unknown. A list of many pools asks all at once.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether a session's client is heard from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +84,8 @@ pub struct SessionEnd {
 }
 
 impl AuditedChange<'_> {
-    async fn end_session(&mut self, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
+    /// Ends a session, and writes it into the audit log.
+    pub(super) async fn end_session(&mut self, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
         let before = self.visible_session(id).await?.ok_or(ChangeRefusal::NotFound)?;
         if force && self.caller().sees_only().is_some() {
             return Err(ChangeRefusal::RoleTooLow(PersonRole::Admin).into());
@@ -208,14 +206,8 @@ impl SeatManagement {
         for (pool, wanted) in pools {
             let seats = self.seats.clone();
             asked.spawn(async move {
-                let answer = tokio::time::timeout(PATIENCE, seats.look_up_sessions(&pool, &wanted)).await;
-                if let Ok(Err(e)) = &answer {
-                    tracing::warn!(
-                        error = %chain(e),
-                        "sessions are listed without what Redis knows of them"
-                    );
-                }
-                (wanted, answer.ok().and_then(Result::ok))
+                let answer = looked(seats.look_up_sessions(&pool, &wanted)).await;
+                (wanted, answer)
             });
         }
         let mut known = HashMap::new();

@@ -22,7 +22,7 @@
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
 //!   `page.rs`, `filtered.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
-//!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
+//!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `seat_list.rs`, `licenses/`, `plans.rs`,
 //!   `registration.rs` · the vendor's own: `vendor_tokens.rs`, `labels.rs`, `staff_search.rs`
 //! * `usage.rs`, `denials.rs`, `demand.rs`: how pools were used, and who wanted a seat in vain ·
 //!   `webhooks.rs`: where events are sent · `delivery_log.rs`: what became of them · `alert_rules.rs`, `alerts.rs`: of
@@ -72,6 +72,7 @@ mod registration;
 mod role;
 mod row;
 mod seat_counts;
+mod seat_list;
 mod seats;
 mod sessions;
 mod staff_reads;
@@ -109,7 +110,9 @@ pub use joining::VerifiedPerson;
 pub use judging::{DueRule, Judgement};
 pub use labels::LabelledKind;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
-pub use licenses::{KeyMatch, LicenseFilter, LicenseKeyRow, LicenseRow, PoolChange, PoolOf};
+pub use licenses::{
+    KeyMatch, LicenseFilter, LicenseInShort, LicenseKeyRow, LicenseRow, PoolChange, PoolInShort, PoolOf,
+};
 pub use login::RecordsAddress;
 pub use mails::{BegunMail, InvitationMail, MailDetails, MailFate, TakenMail};
 pub use migrate::{
@@ -126,6 +129,7 @@ pub use registration::{FirstLicense, RegisteredTenant};
 pub(crate) use registration::{RegistrationState, RegistrationStep};
 pub use role::DatabaseRole;
 pub use seat_counts::{PoolSeats, SeatCounts, WaitingEvents};
+pub use seat_list::{ListedSeats, SeatRow, SeatedSession};
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow};

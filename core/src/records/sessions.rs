@@ -191,6 +191,18 @@ impl AuditedChange<'_> {
         find(self.sql(), caller, id).await
     }
 
+    /// Open sessions that a filter finds, those that began last first, without the names of their projects.
+    pub(crate) async fn open_sessions(
+        &mut self,
+        filter: &SessionFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<SessionRow>> {
+        let (tenant, sought) = (self.tenant(), filter.sought());
+        let found = OPEN.fetch(self.sql(), tenant, &sought, [Uuid::nil(), page.below()], page).await?;
+        let unnamed = ProjectNames(HashMap::new());
+        page.cut(found.rows, |session: &SessionRow| session.id.0, |row| unnamed.session(row))
+    }
+
     /// Ends a session and with it every process on its seat, and answers the pool's epoch afterwards. With `force` the
     /// seat does not wait until a lease is over.
     pub(crate) async fn kick_session(&mut self, id: SessionId, force: bool) -> Result<(KickOutcome, u64)> {

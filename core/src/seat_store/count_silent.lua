@@ -7,11 +7,4 @@
 --   SILENT silent  holders whose lease is over and whose seat was not taken yet
 local most = unpack(ARGV, 6, 6)
 if not is_warm() then return {'COLD', epoch} end
-local silent = 0
--- A quarantine that is over has an end as well, and no holder.
-local over = redis.call('ZRANGEBYSCORE', lease_key, '(0', reap_now, 'LIMIT', 0, most)
-for _, seat_no in ipairs(over) do
-  local seat = read_seat(seat_no)
-  if seat and seat.state == 'L' then silent = silent + 1 end
-end
-return {'SILENT', silent}
+return {'SILENT', count_silent(most)}

@@ -1,5 +1,5 @@
--- Shared by ACQUIRE and VALIDATE: why a pool gives a holder no seat, and when it will. Used only where decide_acquire
--- says FULL.
+-- Shared by ACQUIRE, VALIDATE and LOOK_UP_POOL: why a pool gives a holder no seat, and when it will. ACQUIRE and VALIDATE
+-- use it only where decide_acquire says FULL.
 
 -- Writes nothing. Answers why, lease_end and waiting:
 --   why        HELD: the lease of a holder must end first; WAITS: the wait of a kicked or restored seat; OPENS: the

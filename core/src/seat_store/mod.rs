@@ -11,7 +11,7 @@
 //! * `connection.rs`: connections, none of them older than 30 s
 //! * `contact/`: the absences of Redis that this instance saw
 //! * `rate.rs`: limits that all instances share
-//! * `acquire.rs`, `session.rs`, `look_up.rs`, `silent.rs`, `reap.rs`, `rebuild.rs`: the arguments and the answers of the scripts
+//! * `acquire.rs`, `session.rs`, `look_up.rs`, `look_up_pool.rs`, `look_up_seats.rs`, `silent.rs`, `reap.rs`, `rebuild.rs`: the arguments and the answers of the scripts
 //! * `reply.rs`: how an answer is read
 
 mod acquire;
@@ -20,6 +20,8 @@ mod connection;
 mod contact;
 mod keys;
 mod look_up;
+mod look_up_pool;
+mod look_up_seats;
 mod rate;
 mod reap;
 mod rebuild;
@@ -38,6 +40,8 @@ pub use address::RedisAddress;
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
 pub use look_up::{SessionLiveness, SessionLookup, SessionSighting};
+pub use look_up_pool::PoolLookup;
+pub use look_up_seats::{SeatCondition, SeatSighting, SeatsLookup};
 pub use reap::{PoolRecords, ReapedSeats, SeatToFree, SessionToFree, ToldWants};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};

@@ -111,7 +111,9 @@ scripts! {
     VALIDATE(0, 3) = READ_ONLY "prologue.lua" "acquire_decision.lua" "full_pool.lua" "validate.lua";
     HEARTBEAT(1, 4) = ALLOW_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "heartbeat.lua";
     LOOK_UP_SESSIONS(0, 0) = READ_ONLY "prologue.lua" "look_up_sessions.lua";
-    COUNT_SILENT(0, 1) = READ_ONLY "prologue.lua" "count_silent.lua";
+    LOOK_UP_SEATS(0, 0) = READ_ONLY "prologue.lua" "look_up_seats.lua";
+    LOOK_UP_POOL(0, 1) = READ_ONLY "prologue.lua" "full_pool.lua" "silent_holders.lua" "look_up_pool.lua";
+    COUNT_SILENT(0, 1) = READ_ONLY "prologue.lua" "silent_holders.lua" "count_silent.lua";
     RELEASE(0, 2) = ALLOW_OOM "prologue.lua" "release.lua";
     REAP(3, 7) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "begin_minute.lua" "wants.lua" "reap.lua";
     FREE(0, 2) = ALLOW_OOM "prologue.lua" "begin_minute.lua" "free.lua";

@@ -91,8 +91,10 @@ pub const TABLE: &[AccessRule] = &[
     // Members and viewers see and end their own sessions alone (core/src/records/sessions.rs).
     rule("GET",    "/api/v1/organizations/{organization}/sessions", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/sessions", VIEWER, Some(SessionsRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/seats", VIEWER, Some(SessionsRead)),
     rule("GET",    "/api/v1/organizations/{organization}/sessions/{session}", VIEWER, Some(SessionsRead)),
     rule("POST",   "/api/v1/organizations/{organization}/sessions/{session}/end", MEMBER, Some(SessionsWrite)),
+    rule("POST",   "/api/v1/organizations/{organization}/sessions/end", ADMIN, Some(SessionsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/usage", ADMIN, Some(UsageRead)),
     rule("GET",    "/api/v1/organizations/{organization}/denials", ADMIN, Some(UsageRead)),
     rule("GET",    "/api/v1/organizations/{organization}/seats-needed", ADMIN, Some(UsageRead)),
@@ -102,6 +104,7 @@ pub const TABLE: &[AccessRule] = &[
     rule("PATCH",  "/api/v1/organizations/{organization}/projects/{project}", ADMIN, Some(ProjectsWrite)),
     // What was sold is the vendor's to change; the keys are the organization's own, and so are name and note.
     rule("GET",    "/api/v1/organizations/{organization}/licenses", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
+    rule("GET",    "/api/v1/organizations/{organization}/overview", VIEWER, Some(LicensesRead)),
     rule("POST",   "/api/v1/organizations/{organization}/licenses", STAFF, None).vendor(VendorScope::LicensesWrite),
     rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}", VIEWER, Some(LicensesRead)).vendor(VendorScope::LicensesRead),
     rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", ADMIN, None).vendor(VendorScope::LicensesWrite),

@@ -11,10 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use license_core::{
-    domain::id::InvalidText,
-    records::{ListedRows, PageCursor, PageRequest},
-};
+use license_core::records::{ListedRows, PageCursor, PageRequest};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
@@ -82,12 +79,22 @@ impl<T> ListOf<T> {
 
 /// The part of a list that `limit` and `cursor` ask for; what is wrong with them goes into `fields`.
 pub(super) fn page(fields: &mut FieldChecks, limit: Option<&str>, cursor: Option<&str>) -> PageRequest {
+    page_of(fields, limit, cursor, (MAX_LIMIT, PageRequest::FIRST.limit))
+}
+
+/// The same of a list whose pages have up to `most` rows, and `unless_said` where nothing is said.
+pub(super) fn page_of(
+    fields: &mut FieldChecks,
+    limit: Option<&str>,
+    cursor: Option<&str>,
+    (most, unless_said): (u16, u16),
+) -> PageRequest {
     let limit = fields.optional("limit", limit, |text| {
-        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        limit.ok_or(InvalidText("must be a whole number from 1 to 100"))
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| format!("must be a whole number from 1 to {most}"))
     });
     let after = fields.optional("cursor", cursor, read::<PageCursor>);
-    PageRequest { after, limit: limit.unwrap_or(PageRequest::FIRST.limit) }
+    PageRequest { after, limit: limit.unwrap_or(unless_said) }
 }
 
 /// A time of a request: RFC 3339, with an offset.

@@ -1,7 +1,7 @@
 //! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names
 //! the parameter.
 
-use super::answer::{page, time};
+use super::answer::{page, page_of, time};
 use crate::edge::{FieldChecks, Problem};
 use license_core::{
     domain::{
@@ -65,14 +65,7 @@ impl ListFilters {
 
     /// The person that clients say they have, as it is compared: an address, or whatever else may be one's name.
     pub(super) fn person(&mut self, name: &str, value: Option<&String>) -> Option<String> {
-        self.read(name, value, |text| {
-            if text.contains('@') && text.contains(char::is_whitespace) {
-                return Err("must be an address without blanks");
-            }
-            let folded = email::comparison_key(text);
-            let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
-            if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
-        })
+        self.read(name, value, comparable_person)
     }
 
     /// How a name begins, as names are compared.
@@ -93,6 +86,12 @@ impl ListFilters {
         page(&mut self.0, limit.map(|text| clean(text)).as_deref(), cursor.map(|text| clean(text)).as_deref())
     }
 
+    /// The part of a list whose pages have up to `most` rows, and as many where nothing is said.
+    pub(super) fn long_page(&mut self, limit: Option<&String>, cursor: Option<&String>, most: u16) -> PageRequest {
+        let [limit, cursor] = [limit, cursor].map(|text| text.map(|text| clean(text)));
+        page_of(&mut self.0, limit.as_deref(), cursor.as_deref(), (most, most))
+    }
+
     /// Notes that a filter is wrong in itself or beside another.
     pub(super) fn wrong(&mut self, name: &str, problem: impl Into<Cow<'static, str>>) {
         self.0.wrong(name, problem);
@@ -102,6 +101,16 @@ impl ListFilters {
     pub(super) fn check<T>(self, read: T) -> Result<T, Problem> {
         self.0.check(Some(read))
     }
+}
+
+/// The person that clients say they have, as it is compared.
+pub(super) fn comparable_person(text: &str) -> Result<String, &'static str> {
+    if text.contains('@') && text.contains(char::is_whitespace) {
+        return Err("must be an address without blanks");
+    }
+    let folded = email::comparison_key(text);
+    let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
+    if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
 }
 
 /// Which part of a list.

@@ -20,6 +20,7 @@ pub(crate) mod credential;
 pub(crate) mod csv_lists;
 mod deliveries;
 mod denials;
+mod end_sessions;
 mod erasures;
 mod export;
 mod filters;
@@ -35,6 +36,7 @@ mod pages;
 mod people;
 mod plans;
 mod projects;
+mod seats;
 mod seats_needed;
 mod sessions;
 mod staff_licenses;
@@ -122,13 +124,16 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::list_license_sessions))
         .routes(routes!(sessions::read_session))
+        .routes(routes!(seats::list_seats))
         .routes(routes!(sessions::end_session))
+        .routes(routes!(end_sessions::end_sessions))
         .routes(routes!(usage::read_usage))
         .routes(routes!(denials::list_denials))
         .routes(routes!(seats_needed::read_seats_needed))
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(projects::read_project, projects::edit_project))
         .routes(routes!(licenses::list_licenses, licenses::create_license))
+        .routes(routes!(licenses::overview::read_overview))
         .routes(routes!(licenses::read_license, licenses::edit_license))
         .routes(routes!(licenses::status::suspend_license))
         .routes(routes!(licenses::status::resume_license))

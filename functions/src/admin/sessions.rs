@@ -111,8 +111,7 @@ impl From<SessionView> for Session {
             seat: said.seat,
             label: said.label,
             machine: said.hw,
-            // In the spelling of the client; filters go by what all spellings have in common.
-            user: fact("user").map(|user| small(&user)).or(said.person),
+            user: user(&said.client, said.person),
             key: said.key.map(|key| key.0),
             project: said.project.map(|(id, name)| OfProject { id: id.0, name }),
             since: said.started_at,
@@ -122,6 +121,11 @@ impl From<SessionView> for Session {
             reason: said.ended.map(|(_, reason)| reason.as_str()),
         }
     }
+}
+
+/// The address of a client's user in the spelling of the client; filters go by what all spellings have in common.
+pub(super) fn user(client: &Value, person: Option<String>) -> Option<String> {
+    client.get("user").and_then(Value::as_str).map(small).or(person)
 }
 
 const fn state(presence: ClientPresence) -> &'static str {

@@ -83,7 +83,11 @@ const DECISIONS: [Decision; 26] = [
     (
         "PostgreSQL `now()`",
         "when a restored pool opens again",
-        &[("migrations/0239_after_restore.sql", "opens_at = now()")],
+        &[
+            ("migrations/0239_after_restore.sql", "opens_at = now()"),
+            ("core/src/records/seat_list.rs", "p.opens_at > now()"),
+            ("core/src/records/licenses/overview.rs", "p.opens_at > now()"),
+        ],
     ),
     (
         "PostgreSQL `now()`",

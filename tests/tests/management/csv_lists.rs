@@ -182,7 +182,7 @@ async fn every_list_of_the_document_is_csv_too_with_the_rows_of_its_json() {
     let desk = Desk::new().await;
     fill(&desk).await;
     let lists = lists(&desk);
-    assert_eq!(lists.len(), 19, "{lists:?}");
+    assert_eq!(lists.len(), 21, "{lists:?}");
     for (template, path) in &lists {
         let who = if template.contains("/staff/") { desk.staff("vendor") } else { desk.person("owner") };
         let answer = csv(&desk, path, &who).text().await;

@@ -5,7 +5,7 @@ use crate::desk::{Answer, Desk};
 use license_core::{
     management::{
         ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, IssuedVendorToken, IssuedWebhook,
-        MadeOrganization, RotatedKey, SessionEnd, TestedWebhook, VoidingResult,
+        MadeOrganization, RotatedKey, SessionEnd, SessionsEnd, TestedWebhook, VoidingResult,
     },
     records::{AlertRuleRow, ErasureReport, ProjectRow, ReplayedDeliveries},
 };
@@ -29,6 +29,7 @@ fn read<T: Serialize + DeserializeOwned>(kept: &Value) -> Result<Value, String> 
 fn read_of(path: &str, kept: &Value) -> Result<Value, String> {
     match path.rsplit('/').next().unwrap() {
         "void-tokens" => read::<VoidingResult>(kept),
+        "end" if path.ends_with("/sessions/end") => read::<SessionsEnd>(kept),
         "end" => read::<SessionEnd>(kept),
         "projects" => read::<ProjectRow>(kept),
         "licenses" => read::<IssuedLicense>(kept),

@@ -2,10 +2,12 @@
 
 mod edit;
 mod issue;
+mod overview;
 mod rotate;
 
 pub use edit::{ChangedLicense, LicenseEdit};
 pub use issue::{IssuedLicense, NewLicense};
+pub use overview::PoolUse;
 pub use rotate::{EndingStep, KeyRotation, RotatedKey};
 
 use super::SeatManagement;

@@ -4,6 +4,7 @@ mod change;
 mod find;
 mod keys;
 mod list;
+mod overview;
 
 pub(crate) use change::LicenseInsert;
 pub use change::PoolChange;
@@ -13,3 +14,4 @@ pub(crate) use keys::EndedSessions;
 pub use keys::LicenseKeyRow;
 pub(super) use list::licensed;
 pub use list::{LicenseFilter, LicenseRow, PoolOf};
+pub use overview::{LicenseInShort, PoolInShort};

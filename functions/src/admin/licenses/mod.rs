@@ -1,10 +1,11 @@
 //! The licenses of an organization: listed, shown, made and edited.
 //!
-//! `status.rs`: suspended, resumed, revoked · `rotate.rs`: given a new key · `keys.rs`: which keys it
-//! has · `terms.rs` and `term_views.rs`: the terms
-//! of licenses and of the plans they are made from, asked for and shown.
+//! `overview.rs`: all with the use of them · `status.rs`: suspended, resumed, revoked · `rotate.rs`: given a new key ·
+//! `keys.rs`: which keys it has · `terms.rs` and `term_views.rs`: the terms of licenses and of the plans they are made
+//! from, asked for and shown.
 
 pub(super) mod keys;
+pub(super) mod overview;
 pub(super) mod rotate;
 pub(super) mod status;
 pub(super) mod term_views;
