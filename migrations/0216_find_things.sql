@@ -52,7 +52,7 @@ grant execute on function directory.find_organizations to admin;
 create function directory.find_named_licenses(p_name text, p_after uuid, p_limit bigint)
 returns table (tenant_id uuid, license_id uuid)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-declare last text collate "C";
+declare last text;
 begin
   -- As above: a license that has another name by now begins at the beginning.
   select l.name_key into last from directory.licenses l where l.license_id = p_after and l.name_key >= p_name;

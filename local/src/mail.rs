@@ -11,7 +11,7 @@ use axum::{
 };
 use http::StatusCode;
 use license_core::mail::{MailDirectory, StoredMail};
-use license_functions::edge::pages::private_page;
+use license_functions::edge::pages::{escaped, private_page};
 use std::{io, path::PathBuf};
 use time::format_description::well_known::Rfc3339;
 
@@ -88,22 +88,6 @@ fn page(title: &str, body: &str) -> Response {
          <h1>{title}</h1>{body}</html>"
     );
     (headers, text).into_response()
-}
-
-/// A text as it may stand in HTML, in an attribute too.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -124,6 +124,7 @@ class TheServersReadme(PageCase):
         listed = "until curl -s $ORG/denials -H \"Authorization: Bearer $ME\" | grep -q '\"state\"'; do sleep 0.2; done\n"
         # A minute is counted when it is over.
         listed += "until curl -s $ORG/alerts -H \"Authorization: Bearer $ME\" | grep -q '\"state\"'; do sleep 0.5; done\n"
+        listed += "until curl -s http://127.0.0.1:8081/mail | grep -q '/mail/'; do sleep 0.5; done\n"
         # It ends with the shell: what a script runs in the background does not hear Ctrl-C.
         receiver += 'trap "kill $!" EXIT; trap "exit 1" INT TERM\n'
         parts = [*blocks(sections(README)["Manage it"]), receiver, webhook, fill, listed, lists]
@@ -144,6 +145,7 @@ class TheServersReadme(PageCase):
         self.assertIn("id,at,code,ended_at,", printed, "and as CSV")
         self.assertIn('"seat_hours"', printed)
         self.assertRegex(printed, r'"kind":"wants_refused","state":"open"')
+        self.assertRegex(printed, r"<td>me@example\.com<td><a href=\"/mail/[^>]*>[^<]* was full when a seat was wanted", "the alert's mail")
 
     def test_a_shop_sells_and_renews_with_a_token_of_the_vendor(self) -> None:
         self.clone.serve()

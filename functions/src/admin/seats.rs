@@ -24,7 +24,7 @@ use uuid::Uuid;
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"seat": 0, "state": "live", "session": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "label": "host-1", "user": "me@example.com",
     "since": "2026-11-21T03:31:22.221389Z", "lease_ends_at": "2026-11-21T03:39:08.1Z", "free_at": "2026-11-21T03:39:08.1Z"}))]
-pub(super) struct Seat {
+pub(super) struct NumberedSeat {
     /// Its number within the pool, from 0; `seat` of a session.
     seat: u32,
     /// `free` · `live`: its holder's lease is valid · `silent`: that lease is over and nobody has taken the seat yet ·
@@ -49,7 +49,7 @@ pub(super) struct Seat {
     free_at: Option<OffsetDateTime>,
 }
 
-impl From<SeatView> for Seat {
+impl From<SeatView> for NumberedSeat {
     fn from(it: SeatView) -> Self {
         let (mut session, mut label, mut said) = (None, None, None);
         if let Some(seated) = it.session {
@@ -111,7 +111,7 @@ impl SeatsQuery {
 /// whose client says its user has the address they signed in with; of other holders they see that there is one. Where
 /// the server for liveness cannot be asked, the list still comes, with state `unknown` for seats that have a holder.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}/seats", tag = "Sessions", params(SeatsQuery),
-    responses((status = 200, description = "A page of seats", body = ListOf<Seat>)))]
+    responses((status = 200, description = "A page of seats", body = ListOf<NumberedSeat>)))]
 pub(super) async fn list_seats(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
@@ -122,5 +122,5 @@ pub(super) async fn list_seats(
     let (pool, page) = query.read()?;
     let (seats, caller, pool) = (&service.seat_management, &caller, &pool);
     let read = |page| async move { seats.seats_of_pool(caller, license, pool, page).await?.ok_or_else(not_found) };
-    format.answer(page, Seat::from, read).await
+    format.answer(page, NumberedSeat::from, read).await
 }

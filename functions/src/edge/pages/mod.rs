@@ -16,7 +16,8 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use license_core::ProblemCode;
-use markdown::{escaped, html};
+pub use markdown::escaped;
+use markdown::html;
 use std::{fmt::Write, sync::Arc};
 
 /// A section for each code: what happened, and what to do. `tests/tests/errors.rs` holds it against the table.
