@@ -74,17 +74,17 @@ async fn one_that_comes_while_another_works_says_so_and_waits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_build_leaves_a_newer_schema_as_it_is() {
     let server = ManagedServer::migrated().await;
-    server.told("alter table licenses add column note text collate \"C\"").await;
+    server.told("alter table licenses add column later text collate \"C\"").await;
     let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-        values (9000, '9000_license_notes', true, '\\x00', 1)";
+        values (9000, '9000_license_later', true, '\\x00', 1)";
     server.told(newer).await;
     let before = server.writes().await;
     let lines = server.migrate(&["up"]).await.ended(0);
     assert_eq!(lines[0]["message"], "the schema is a later build's");
-    assert_eq!(lines[0]["newer"], serde_json::json!(["9000_license_notes"]));
+    assert_eq!(lines[0]["newer"], serde_json::json!(["9000_license_later"]));
     assert_eq!(server.writes().await, before);
     let status = server.migrate(&["status"]).await.ended(0);
-    assert_eq!(status[0]["newest"], "9000_license_notes");
+    assert_eq!(status[0]["newest"], "9000_license_later");
 }
 
 #[tokio::test(flavor = "multi_thread")]
