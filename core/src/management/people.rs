@@ -1,5 +1,5 @@
-//! What people may do to the people of an organization: change a role, remove somebody, and say which mails they want. An organization always has
-//! an owner.
+//! What people may do to the people of an organization: change a role, remove somebody, and say which mails they want.
+//! An organization always has an owner.
 
 use super::{
     Management, check_version,

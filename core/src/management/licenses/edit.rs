@@ -47,10 +47,10 @@ pub struct ChangedLicense {
 }
 
 impl Management {
-    /// Changes what is agreed about a license, what the vendor's systems know it by, and what people call it. With a plan it takes the tier,
-    /// features and policies of that plan first.
-    /// The next acquire goes by it, and every client hears of it at its next heartbeat; no session is ended. `version`:
-    /// only if it still is this one. If nothing differs, nothing is written.
+    /// Changes what is agreed about a license, what the vendor's systems know it by, and what people call it. With a
+    /// plan it takes the tier, features and policies of that plan first. The next acquire goes by what is agreed, and
+    /// every client hears of it at its next heartbeat; no session is ended. `version`: only if it still is this one. If
+    /// nothing differs, nothing is written.
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
