@@ -176,10 +176,10 @@ VERBS = {
     ),
     "keys": Verb(
         "Draw values of secrets. draw: those that have none; next: a new key, accepted but not used; swap: the "
-        "new key is used and the old one accepted; canary: keep the license key of the smoke test, "
-        "from standard input. Version numbers are printed, and go into platform.tfvars.",
+        "new key is used and the old one accepted; canary, mail: keep the license key of the smoke test, or the URL "
+        "of the mail server, from standard input. Version numbers are printed, and go into platform.tfvars.",
         lambda run, to: secret_values.keys(run, to.environment, to.step, to.secret),
-        argument("step", nargs="?", choices=["draw", "next", "swap", "canary"], default="draw"),
+        argument("step", nargs="?", choices=["draw", "next", "swap", "canary", "mail"], default="draw"),
         argument("secret", nargs="?", choices=list(secret_values.DRAWN)),
     ),
     "unlock": Verb(

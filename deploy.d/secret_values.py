@@ -11,9 +11,12 @@ from streams import say
 DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER", "WEBHOOK_KEY")
 PREVIOUS = "_PREVIOUS"
 CANARY_KEY = "CANARY_LICENSE_KEY"
+MAIL_URL = "MAIL_URL"
 VERSION = re.compile(r"/versions/([0-9]+)$")
 VERSIONS = [{"name": VERSION.search}]
 KEY = re.compile(r"^([0-9]{1,3}):[A-Za-z0-9_-]+$")
+# What it means is checked by notify, which names what is wrong when it starts.
+MAIL_SERVER = re.compile(r"smtps?://[!-~]+")
 
 
 def secret_id(variable: str) -> str:
@@ -81,8 +84,9 @@ def number_of(value: str) -> int:
 def keys(runner, name: str, step: str, secret: str | None):
     """`draw` what has no value yet; `next` and `swap` are the first two deploys of OPERATING, section 6."""
     store = SecretStore(runner, name)
-    if step == "canary":
-        _keep_canary(store, _read_key())
+    if step in GIVEN:
+        what, keep = GIVEN[step]
+        keep(store, _read(what))
         return
     if step == "draw":
         for one in DRAWN:
@@ -95,10 +99,10 @@ def keys(runner, name: str, step: str, secret: str | None):
     (_draw_next if step == "next" else _swap)(store, secret)
 
 
-def _read_key() -> str:
-    """The license key from standard input. What is no text is no license key either."""
+def _read(what: str) -> str:
+    """A secret from standard input. What is no text is no such secret either."""
     if sys.stdin.isatty():
-        say("Paste the license key of the smoke test, then press Enter and Ctrl-D.")
+        say(f"Paste {what}, then press Enter and Ctrl-D.")
     return sys.stdin.buffer.read().decode("ascii", "replace").strip()
 
 
@@ -110,9 +114,33 @@ def _keep_canary(store: SecretStore, key: str):
     if not store.exists(CANARY_KEY):
         store.create(CANARY_KEY)
     store.let_read(CANARY_KEY, f"deploy-{environment.name}@{environment.build.project}.iam.gserviceaccount.com")
-    found = store.versions(CANARY_KEY)
-    version = found[0] if found and store.value(CANARY_KEY, found[0]) == key else store.add(CANARY_KEY, key)
+    version = _kept(store, CANARY_KEY, key)
     say(f"The license key of the smoke test is the version {version} of {secret_id(CANARY_KEY)}.")
+
+
+def _keep_mail(store: SecretStore, url: str):
+    """Keep where mail goes, with the password there. `platform` has made the place, which notify alone may read."""
+    if not MAIL_SERVER.fullmatch(url):
+        raise Failure(
+            "usage",
+            "Give the mail server on standard input, as smtps://USER:PASSWORD@HOST or "
+            "smtp://USER:PASSWORD@HOST?tls=required: ./deploy keys ENVIRONMENT mail < FILE. Letters that a URL has a "
+            "meaning for are written with percent signs in USER and PASSWORD.",
+        )
+    _pin(store, MAIL_URL, _kept(store, MAIL_URL, url))
+
+
+def _kept(store: SecretStore, secret: str, value: str) -> int:
+    """The version that has this value: the newest if it has, else a new one."""
+    found = store.versions(secret)
+    return found[0] if found and store.value(secret, found[0]) == value else store.add(secret, value)
+
+
+# What is not drawn here but given on standard input: what to paste, and who keeps it.
+GIVEN = {
+    "canary": ("the license key of the smoke test", _keep_canary),
+    "mail": ("the URL of the mail server", _keep_mail),
+}
 
 
 def _pin(store: SecretStore, secret: str, version: int):

@@ -17,12 +17,12 @@ locals {
 
   # Every secret of any function, with those that read it.
   secrets = distinct(flatten([
-    for row in values(local.functions) : concat(row.secrets, row.secrets_while_replaced)
+    for row in values(local.functions) : concat(row.secrets, row.optional_secrets)
   ]))
   readers = {
     for secret in local.secrets : secret => {
       for name, row in local.functions : name => module.project.accounts[name]
-      if contains(concat(row.secrets, row.secrets_while_replaced), secret)
+      if contains(concat(row.secrets, row.optional_secrets), secret)
     }
   }
 

@@ -63,11 +63,12 @@ locals {
     }
   }
 
-  # A secret that is being replaced has a second version under another name for as long as the platform says.
+  # An optional secret is one that is being replaced, under another name, or the mail server: the platform says whether
+  # it has a version.
   secrets = {
     for name, function in local.functions : name => {
       for variable, secret in var.platform.secrets :
-      variable => secret if contains(concat(function.secrets, function.secrets_while_replaced), variable)
+      variable => secret if contains(concat(function.secrets, function.optional_secrets), variable)
     }
   }
 }

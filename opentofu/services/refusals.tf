@@ -31,6 +31,14 @@ output "settings" {
   value       = var.settings
 
   precondition {
+    condition     = contains(keys(var.platform.secrets), "MAIL_URL") == contains(keys(var.settings), "MAIL_FROM")
+    error_message = <<-EOT
+      Mail wants both: MAIL_URL in `secret_versions` of platform.tfvars, which `deploy keys ENVIRONMENT mail` prints, and
+      MAIL_FROM in `settings` of services.tfvars, such as "Licenses <license@example.com>". One of them is missing.
+    EOT
+  }
+
+  precondition {
     condition     = length(local.unknown_settings) == 0
     error_message = <<-EOT
       `settings` has names that no function reads, or that this root fills in itself:

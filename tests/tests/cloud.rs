@@ -60,6 +60,10 @@ fn values(ca: &str) -> BTreeMap<&'static str, String> {
         ("WEBHOOK_KEY", KEY),
         ("WEBHOOK_KEY_PREVIOUS", "2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
         ("WEBHOOK_PROXY", "http://proxy.example.com:3128"),
+        ("MAIL_URL", "smtps://someone:word@mail.example.com"),
+        ("MAIL_FROM", "Licenses <license@example.com>"),
+        ("MAIL_CA", ca),
+        ("CONSOLE_URL", "https://licenses.example.com/console"),
         ("TOKEN_ISSUER", "https://licenses.example.com"),
         ("ROOT_KEY", &key(1)),
         ("ROOT_KEY_NEXT", &key(2)),
@@ -117,7 +121,7 @@ fn names(entry: &Value, lists: &[&str]) -> BTreeSet<String> {
 /// What a service is given.
 fn given(functions: &Value, service: &str) -> BTreeSet<String> {
     let row = &functions["functions"][service];
-    let mut given = names(row, &["variables", "secrets", "secrets_while_replaced"]);
+    let mut given = names(row, &["variables", "secrets", "optional_secrets"]);
     given.extend(names(&functions["every"], &["variables"]));
     for store in names(row, &["stores"]) {
         given.extend(names(&functions["stores"][store], &["variables"]));

@@ -37,7 +37,7 @@ run "secrets_are_read_by_those_that_functions_json_names" {
       for secret, readers in module.secrets.readers : readers == toset([
         for name, row in jsondecode(file("../functions.json")).functions :
         "serviceAccount:${row.account}@${var.project}.iam.gserviceaccount.com"
-        if contains(concat(row.secrets, row.secrets_while_replaced), secret)
+        if contains(concat(row.secrets, row.optional_secrets), secret)
       ])
     ])
     error_message = "A secret is read by others than the functions whose rows of functions.json name it."

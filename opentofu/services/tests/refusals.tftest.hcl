@@ -141,6 +141,30 @@ run "a_setting_that_no_function_reads" {
   expect_failures = [output.settings]
 }
 
+run "a_sender_of_mail_without_a_mail_server" {
+  command = plan
+
+  variables {
+    settings = { MAIL_FROM = "Licenses <license@example.com>" }
+  }
+
+  expect_failures = [output.settings]
+}
+
+run "a_mail_server_without_a_sender" {
+  command = plan
+
+  variables {
+    platform = merge(jsondecode(file("./tests/platform.json")), {
+      secrets = merge(jsondecode(file("./tests/platform.json")).secrets, {
+        MAIL_URL = { secret = "mail-url", version = "1" }
+      })
+    })
+  }
+
+  expect_failures = [output.settings]
+}
+
 run "a_setting_that_this_root_fills_in" {
   command = plan
 

@@ -93,6 +93,10 @@ def drill(site, at):
         leases_are_over(site, "staging")
 
 
+def mail_server(site, _at):
+    (site.clone / "FILE").write_text("smtps://someone:password@mail.example.com\n", encoding="utf-8")
+
+
 def leases_are_over(site, name):
     """Of before the pause."""
     record = site.read_record(name)
@@ -159,6 +163,7 @@ EXPECTED = {
     "Restore": ("prod", ["apply services", "start prod", "start prod", "after-restore", "apply services"], restore),
     "A region is lost": ("prod", LOST, lost_region),
     "Keys replaced": ("prod", REPLACED, None),
+    "Mail": ("prod", ["add mail-url"], mail_server),
     "Drill": ("staging", ["start staging", "apply services", "after-restore", "apply services"], drill),
     "Teardown": ("dev", ["destroy services"], None),
 }

@@ -181,6 +181,20 @@ def test_the_license_key_of_the_smoke_test_comes_from_standard_input(site):
     assert not [line for line in site.lines() if "CODI" in line]
 
 
+@pytest.mark.parametrize("wrong", ["", "mail.example.com", "file:///tmp/mail", "smtps://", "smtps://a:b@host\nsmtp://c"])
+def test_what_is_no_mail_server_is_not_kept(site, wrong):
+    assert "standard input" in site.refused(2, "keys", "dev", "mail", feed=wrong)
+    assert not site.lines("gcloud secrets versions add")
+
+
+def test_the_mail_server_comes_from_standard_input_and_is_told_by_its_number(site):
+    for password, version in (("one", 1), ("one", 1), ("two", 2)):
+        done = site.ok("keys", "dev", "mail", feed=f"smtps://someone:{password}@mail.example.com\n")
+        assert f"MAIL_URL has the version {version}." in done.stderr and "someone" not in done.stderr + done.stdout
+    assert len(secret(site, "MAIL_URL")) == 2
+    assert not [line for line in site.lines() if "someone" in line]
+
+
 def test_keys_says_what_must_come_before(site):
     site.refused(17, "keys", "dev", "next", "HANDLE_KEY")
     site.refused(2, "keys", "dev", "swap")

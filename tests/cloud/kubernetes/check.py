@@ -67,7 +67,7 @@ def check_environment(documents: list[Document]) -> None:
     every = DESCRIPTION["every"]["variables"]
     wanted = {}
     for name, function in DESCRIPTION["functions"].items():
-        secrets = function["secrets"] + function["secrets_while_replaced"]
+        secrets = function["secrets"] + function["optional_secrets"]
         wanted[name] = {"PORT", "BIND_ADDRESS", *every, *function["variables"], *secrets}
         wanted[name].update(*(DESCRIPTION["stores"][store]["variables"] for store in function["stores"]))
     wanted |= {name: {*job["variables"]} for name, job in DESCRIPTION["jobs"].items()}
@@ -201,6 +201,7 @@ def wanted_ways(name: str) -> tuple[set, set]:
     asks = any(variable.startswith(("IDENTITY_", "PUSH_")) for variable in row["variables"])
     outside = set().union(*(to("443/TCP", whom=one) for one in INTERNET)) if name == "notify" else to("443/TCP")
     out |= outside if row["kms"] or row["publishes"] or asks else set()
+    out |= to("465/TCP", "587/TCP") if "MAIL_URL" in row["optional_secrets"] else set()
     return to("http/TCP", whom=FRONT) | (to("http/TCP", whom=pods_of("tick")) if name in TICKED else set()), out
 
 
