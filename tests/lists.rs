@@ -60,6 +60,13 @@ pub(crate) fn lists() -> Vec<List> {
         let after = format!("state={state}&started_after={}", at.format(&Rfc3339).unwrap());
         let first = Uuid::from_u128((at.unix_timestamp() as u128 * 1000) << 80);
         list("/sessions", after, "session_id", rows(&format!("and session_id >= '{first}'")));
+        let moment = if state == "live" { Clock::system().now() - Duration::hours(1) } else { at };
+        let was_open = rows(&format!(
+            "and began_at(session_id) <= '{0}' and coalesce(ended_at, 'infinity') > '{0}'",
+            moment.format(&Rfc3339).unwrap()
+        ));
+        let open = format!("state={state}&open_at={}", moment.format(&Rfc3339).unwrap());
+        list("/sessions", open, "session_id", was_open);
     }
     for reason in ["released", "expired", "kicked"] {
         let rows = format!("sessions where end_reason = '{reason}'");
@@ -131,19 +138,22 @@ pub(crate) fn lists() -> Vec<List> {
     list("/audit-log", "from=2025-05-01T00:00:00Z".into(), "id", from.into());
     list("/audit-log", "to=2025-05-01T00:00:00Z".into(), "id", from.replace(">=", "<"));
     list("/people", String::new(), "user_id", "users where removed_at is null".into());
+    let one = "users where removed_at is null and address = '7@example.com'";
+    list("/people", "email=7@Example.com".into(), "user_id", one.into());
     list("/projects", String::new(), "project_id", "projects".into());
     list("/projects", "archived=true".into(), "project_id", "projects where archived_at is not null".into());
     list("/projects", "archived=false".into(), "project_id", "projects where archived_at is null".into());
     all
 }
 
-/// Where the 999th page ended; of a shorter list, the last one but one.
+/// Where the 999th page ended; of a shorter list, the last one but one; empty where there is one page alone.
 pub(crate) async fn cursor(truth: &mut PgConnection, list: &List) -> String {
     let List { key, rows, .. } = list;
     let sql = format!(
         "with n as (select least(999 * {ROWS}, (select count(*) from {rows}) - {ROWS}) - 1 as n)
-         select {key} as key from {rows} order by {key} desc offset (select n from n) limit 1"
+         select {key} as key from {rows} order by {key} desc offset (select greatest(n, 0) from n)
+         limit (select (n >= 0)::int from n)"
     );
-    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(truth).await.unwrap();
-    PageCursor(row.get::<Uuid, _>("key")).to_string()
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_optional(truth).await.unwrap();
+    row.map_or_else(String::new, |row| PageCursor(row.get::<Uuid, _>("key")).to_string())
 }

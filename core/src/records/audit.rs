@@ -4,6 +4,7 @@ use super::{
     caller::Caller,
     chain::{self, EarlierErasure},
     connect::Records,
+    filtered::{FilterValue, FilteredList, Sought},
     page::{ListedRows, PageRequest, first_id_of},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     domain::{id::TenantId, secret::KeyRing},
 };
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -82,30 +83,41 @@ pub const ACTIONS: [&str; 35] = [
     "person.mail_changed",
 ];
 
-/// Which entries of the audit log are asked for.
+/// Which entries of the audit log are asked for: those of which everything that is given is true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Only those with this action, actor or target.
-    pub about: Option<AuditSubject>,
-    /// Only those at or after this time.
+    /// What was done.
+    pub action: Option<String>,
+    /// The id of who did it.
+    pub actor: Option<String>,
+    /// The id of what it was done to.
+    pub target: Option<String>,
+    /// At this time or later.
     pub from: Option<OffsetDateTime>,
-    /// Only those before this time.
+    /// Before this time.
     pub to: Option<OffsetDateTime>,
 }
 
-/// What entries of the audit log can be found by; each has an index, and no two together have one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditSubject {
-    /// What was done.
-    Action(String),
-    /// The id of who did it.
-    Actor(String),
-    /// The id of what it was done to.
-    Target(String),
+impl AuditFilter {
+    /// What is filtered by besides time; the first drives. A thing has the fewest entries, an action the most.
+    fn sought(&self) -> Sought {
+        let all = [("target", &self.target), ("actor", &self.actor), ("action", &self.action)];
+        all.into_iter().filter_map(|(column, it)| Some((column, FilterValue::Text(it.clone()?)))).collect()
+    }
 }
 
+const AUDIT_LOG: FilteredList = FilteredList {
+    name: "-- audit_log
+",
+    columns: "id, at, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id",
+    table: "audit_log",
+    id: "id",
+    only: "true",
+};
+
 impl Records {
-    /// The audit log of an organization, the newest first.
+    /// The audit log of an organization, the newest first. A page of several filters may hold fewer than its limit, also
+    /// none, although another follows: it looks through at most [`super::WINDOW`] entries.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -115,28 +127,13 @@ impl Records {
         which: &AuditFilter,
         page: PageRequest,
     ) -> Result<ListedRows<AuditEntryRow>> {
-        let (about, value) = match &which.about {
-            None => ("", None),
-            Some(AuditSubject::Action(action)) => ("and action = $5", Some(action)),
-            Some(AuditSubject::Actor(id)) => ("and actor = $5", Some(id)),
-            Some(AuditSubject::Target(id)) => ("and target = $5", Some(id)),
-        };
         // An id begins with the time, so the entries of a span of time are neighbours in the index.
         let from = which.from.map_or(Uuid::nil(), first_id_of);
         let below = which.to.map_or(page.below(), |to| first_id_of(to).min(page.below()));
-        let sql = format!(
-            "-- audit_log
-             select id, at, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id \
-             from audit_log
-             where tenant_id = $1 and id >= $2 and id < $3 {about} order by id desc limit $4"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(from).bind(below).bind(page.fetch());
-        if let Some(value) = value {
-            query = query.bind(value);
-        }
         let mut transaction = self.begin(tenant).await?;
-        let rows = query.fetch_all(&mut *transaction).await?;
-        page.cut(rows, |entry: &AuditEntryRow| entry.id, entry)
+        let found = AUDIT_LOG.fetch(&mut transaction, tenant, &which.sought(), [from, below], page).await?;
+        let listed = page.cut(found.rows, |entry: &AuditEntryRow| entry.id, entry)?;
+        Ok(ListedRows { next: listed.next.or(found.looked_through_to), ..listed })
     }
 
     /// Whether the audit log of an organization has an entry about this, whenever it was made.
@@ -144,8 +141,7 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn is_in_audit_log(&self, tenant: TenantId, which: &AuditFilter) -> Result<bool> {
-        let ever = AuditFilter { about: which.about.clone(), from: None, to: None };
-        let found = self.audit_log(tenant, &ever, PageRequest { limit: 1, ..PageRequest::FIRST }).await?;
+        let found = self.audit_log(tenant, which, PageRequest { limit: 1, ..PageRequest::FIRST }).await?;
         Ok(!found.items.is_empty())
     }
 }

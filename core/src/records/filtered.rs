@@ -7,6 +7,7 @@
 use super::page::{PageCursor, PageRequest};
 use crate::domain::id::TenantId;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// How many rows one page of several filters looks through.
@@ -16,10 +17,22 @@ pub const WINDOW: i64 = 1000;
 pub(super) enum FilterValue {
     Id(Uuid),
     Text(String),
+    /// The column is later than this. It never drives and stands last: the window is of the rows whose column is in the
+    /// month of this time (UTC) or later, since tables of history are cut by months.
+    Later(OffsetDateTime),
 }
 
 /// Columns and what each must be; the first drives.
 pub(super) type Sought = Vec<(&'static str, FilterValue)>;
+
+/// What drives, and what narrows the window of the rows that it finds.
+fn split(sought: &Sought) -> (Option<&'static str>, &[(&'static str, FilterValue)]) {
+    match sought.as_slice() {
+        [] => (None, &[]),
+        all @ [(_, FilterValue::Later(_)), ..] => (None, all),
+        [(driver, _), rest @ ..] => (Some(*driver), rest),
+    }
+}
 
 /// A list whose rows come in the order of an id, the newest first.
 pub(super) struct FilteredList {
@@ -54,13 +67,14 @@ impl FilteredList {
     ) -> sqlx::Result<FoundRows> {
         let statement = self.statement(sought);
         let mut query = sqlx::query(AssertSqlSafe(statement)).bind(tenant.0).bind(below).bind(from).bind(page.fetch());
-        if sought.len() > 1 {
+        if !split(sought).1.is_empty() {
             query = query.bind(WINDOW);
         }
         for (_, value) in sought {
             query = match value {
                 FilterValue::Id(id) => query.bind(*id),
                 FilterValue::Text(text) => query.bind(text.as_str()),
+                FilterValue::Later(time) => query.bind(*time),
             };
         }
         let mut rows = query.fetch_all(sql).await?;
@@ -73,12 +87,13 @@ impl FilteredList {
     /// filters.
     fn statement(&self, sought: &Sought) -> String {
         let Self { name, columns, table, id, only } = self;
-        let (driver, narrowing) = match sought.as_slice() {
-            [] => (None, &[][..]),
-            [(driver, _), rest @ ..] => (Some(*driver), rest),
-        };
+        let (driver, narrowing) = split(sought);
         let first = if narrowing.is_empty() { 5 } else { 6 };
-        let by = driver.map_or_else(String::new, |column| format!(" and r.{column} = ${first}"));
+        let mut by = driver.map_or_else(String::new, |column| format!(" and r.{column} = ${first}"));
+        if let [.., (column, FilterValue::Later(_))] = sought.as_slice() {
+            let n = first + sought.len() - 1;
+            by.push_str(&format!(" and r.{column} >= date_trunc('month', ${n}::timestamptz, 'UTC')"));
+        }
         let found = |limit: &str| {
             format!(
                 "{columns} from {table} r where r.tenant_id = $1 and {only} and r.{id} < $2 and r.{id} >= $3{by}
@@ -89,8 +104,14 @@ impl FilteredList {
             return format!("{name} select {}", found("$4"));
         }
         let filtered = name.replacen("- ", "- filtered_", 1);
-        let narrow: Vec<String> =
-            narrowing.iter().zip(first + 1..).map(|((column, _), n)| format!("w.{column} = ${n}")).collect();
+        let narrow: Vec<String> = narrowing
+            .iter()
+            .zip(first + sought.len() - narrowing.len()..)
+            .map(|((column, value), n)| {
+                let is = if matches!(value, FilterValue::Later(_)) { ">" } else { "=" };
+                format!("w.{column} {is} ${n}")
+            })
+            .collect();
         format!(
             "{filtered} with looked as materialized (select {})
              select l.*, (select count(*) from looked) = $5 as more,

@@ -89,7 +89,7 @@ pub use access_policy::AccessPolicyRow;
 pub(crate) use alert_rules::RuleEnding;
 pub use alert_rules::{AlertRuleRow, AlertRuleSettings};
 pub use alerts::{AlertFilter, AlertRow};
-pub use audit::{ACTIONS, AuditEntryRow, AuditFilter, AuditSubject};
+pub use audit::{ACTIONS, AuditEntryRow, AuditFilter};
 pub use audit_chain::{ChainCursor, CheckedStretch, ExportedStretch};
 pub use caller::{Caller, Operation, Principal, RepeatableRequest};
 pub use chain::{ChainFault, ChainHead, ChainLink, FaultKind};

@@ -3,6 +3,7 @@
 use super::{
     change::AuditedChange,
     connect::Records,
+    filtered::{FilterValue, FilteredList},
     page::{ListedRows, PageRequest},
     person::{PersonRow, person},
     row::word,
@@ -31,6 +32,15 @@ pub struct MembershipRow {
     /// The person as this organization knows them.
     pub person: PersonRow,
 }
+
+const PEOPLE: FilteredList = FilteredList {
+    name: "-- people
+",
+    columns: "user_id, email, name, role, version, created_at",
+    table: "users",
+    id: "user_id",
+    only: "r.removed_at is null",
+};
 
 impl Records {
     /// The organizations that the person known to `issuer` as `subject` belongs to, in the order of their ids.
@@ -88,18 +98,20 @@ impl Records {
         Ok(Some(MembershipRow { tenant, organization, tokens_not_before, person: person(&row)? }))
     }
 
-    /// The people of an organization, those who joined last first.
+    /// The people of an organization, those who joined last first; with `address`, folded, only who has it.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn people(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<PersonRow>> {
+    pub async fn people(
+        &self,
+        tenant: TenantId,
+        address: Option<&str>,
+        page: PageRequest,
+    ) -> Result<ListedRows<PersonRow>> {
+        let sought = address.map(|it| ("address", FilterValue::Text(it.to_owned()))).into_iter().collect();
         let mut transaction = self.begin(tenant).await?;
-        let sql = "-- people
-            select user_id, email, name, role, version, created_at from users
-            where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
-        let query = sqlx::query(sql).bind(tenant.0).bind(page.below()).bind(page.fetch());
-        let rows = query.fetch_all(&mut *transaction).await?;
-        page.cut(rows, |person: &PersonRow| person.id.0, person)
+        let found = PEOPLE.fetch(&mut transaction, tenant, &sought, [Uuid::nil(), page.below()], page).await?;
+        page.cut(found.rows, |person: &PersonRow| person.id.0, person)
     }
 
     /// One of the people of an organization. `None`: nobody of that id belongs to it.

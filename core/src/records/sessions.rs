@@ -82,6 +82,8 @@ pub struct SessionFilter {
     pub started_after: Option<OffsetDateTime>,
     /// Begun before.
     pub started_before: Option<OffsetDateTime>,
+    /// Open at this time, whatever became of it: begun then or before, and not ended then or before.
+    pub open_at: Option<OffsetDateTime>,
 }
 
 const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, \
@@ -134,7 +136,7 @@ impl Records {
         }
         let mut transaction = self.begin(caller.tenant).await?;
         let (sought, list) = (filter.sought(), if filter.ended { ENDED } else { OPEN });
-        let below = page.below().min(filter.started_before.map_or(Uuid::max(), first_id_of));
+        let below = page.below().min(filter.begun_below());
         let floor = filter.started_after.map_or(Uuid::nil(), first_id_of);
         let mut found = FoundRows { rows: Vec::new(), looked_through_to: None };
         for from in floors(below, floor, filter.ended) {
@@ -226,6 +228,12 @@ impl AuditedChange<'_> {
 }
 
 impl SessionFilter {
+    /// The ids of what began before the times that are given are below this.
+    fn begun_below(&self) -> Uuid {
+        let open_at = self.open_at.map(|at| at.saturating_add(Duration::MILLISECOND));
+        [self.started_before, open_at].into_iter().flatten().map(first_id_of).min().unwrap_or(Uuid::max())
+    }
+
     /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end
     /// the most.
     fn sought(&self) -> Sought {
@@ -236,6 +244,8 @@ impl SessionFilter {
             self.key.map(|it| ("key_id", FilterValue::Id(it.0))),
             self.license.map(|it| ("license_id", FilterValue::Id(it.0))),
             self.reason.map(|it| ("end_reason", FilterValue::Text(it.as_str().into()))),
+            // Of those that are open now nothing ended.
+            self.open_at.filter(|_| self.ended).map(|it| ("ended_at", FilterValue::Later(it))),
         ];
         all.into_iter().flatten().collect()
     }

@@ -5,7 +5,7 @@ use crate::edge::{Problem, QueryParameters};
 use axum::{extract::State, response::Response};
 use license_core::{
     domain::id::UserId,
-    records::{self, ACTIONS, AuditFilter, AuditSubject},
+    records::{self, ACTIONS, AuditFilter},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -71,12 +71,13 @@ impl From<records::AuditEntryRow> for AuditEntry {
     }
 }
 
-/// Which entries.
+/// Which entries. Filters may be combined; a page of several may hold fewer rows than `limit`, also none, and still have
+/// a `next_cursor`: it looks through at most 1,000 entries.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
-    /// Only what was done like this, `person.invited` say. One of `action`, `actor` and `target` at a time.
+    /// Only what was done like this, `person.invited` say.
     action: Option<String>,
     /// Only what this person, API token or member of the staff did, by id.
     actor: Option<String>,
@@ -111,38 +112,35 @@ pub(super) async fn list_audit_log(
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let which = which(&mut filters, &query);
     let (which, page) = filters.check((which, page))?;
-    if let Some(name) = which.about.as_ref().and_then(unusual_id)
-        && !service.records.is_in_audit_log(caller.tenant, &which).await?
-    {
-        return Err(Problem::invalid(name, NO_ID));
+    let mut unknown = ListFilters::new();
+    for (name, only) in unusual_ids(&which) {
+        if !service.records.is_in_audit_log(caller.tenant, &only).await? {
+            unknown.wrong(name, NO_ID);
+        }
     }
+    unknown.check(())?;
     format.answer(page, AuditEntry::from, |page| service.records.audit_log(caller.tenant, &which, page)).await
 }
 
 fn which(filters: &mut ListFilters, query: &AuditQuery) -> AuditFilter {
-    let action = filters.read("action", query.action.as_ref(), action).map(AuditSubject::Action);
-    let actor = filters.read("actor", query.actor.as_ref(), id).map(AuditSubject::Actor);
-    let target = filters.read("target", query.target.as_ref(), id).map(AuditSubject::Target);
-    let given = [("action", &query.action), ("actor", &query.actor), ("target", &query.target)];
-    for (name, _) in given.iter().filter(|(_, value)| value.is_some()).skip(1) {
-        filters.wrong(name, "cannot be combined: send one of action, actor and target at a time");
-    }
+    let action = filters.read("action", query.action.as_ref(), action);
+    let actor = filters.read("actor", query.actor.as_ref(), id);
+    let target = filters.read("target", query.target.as_ref(), id);
     let from = filters.time("from", query.from.as_ref());
     let to = filters.time("to", query.to.as_ref());
     if from.zip(to).is_some_and(|(from, to)| to < from) {
         filters.wrong("to", "must not be before from");
     }
-    AuditFilter { about: action.or(actor).or(target), from, to }
+    AuditFilter { action, actor, target, from, to }
 }
 
-/// The filter whose value is no UUID: an id only if the log has it.
-fn unusual_id(about: &AuditSubject) -> Option<&'static str> {
-    let (name, id) = match about {
-        AuditSubject::Action(_) => return None,
-        AuditSubject::Actor(id) => ("actor", id),
-        AuditSubject::Target(id) => ("target", id),
-    };
-    id.parse::<UserId>().is_err().then_some(name)
+/// The filters whose values are no UUIDs, each by itself: such a value is an id only if the log has it.
+fn unusual_ids(which: &AuditFilter) -> impl Iterator<Item = (&'static str, AuditFilter)> {
+    let unusual = |it: &Option<String>| it.clone().filter(|id| id.parse::<UserId>().is_err());
+    let actor = unusual(&which.actor).map(|id| ("actor", AuditFilter { actor: Some(id), ..AuditFilter::default() }));
+    let target =
+        unusual(&which.target).map(|id| ("target", AuditFilter { target: Some(id), ..AuditFilter::default() }));
+    [actor, target].into_iter().flatten()
 }
 
 const NO_ID: &str =

@@ -4,7 +4,7 @@ use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     callers::OrganizationCaller,
-    filters::{ListFilters, PageQuery},
+    filters::ListFilters,
     invitations::Invitation,
     lists::ListFormat,
     tokens::ApiToken,
@@ -53,18 +53,37 @@ impl From<records::PersonRow> for Person {
     }
 }
 
+/// Which people.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PeopleQuery {
+    /// Only who has this address, in any spelling; a `+` in it is written `%2B`.
+    email: Option<String>,
+    /// How many rows: 1 to 100, 20 unless said.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// List people
 ///
 /// Those who joined last come first.
-#[utoipa::path(get, path = "/api/v1/organizations/{organization}/people", tag = "People", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/people", tag = "People", params(PeopleQuery),
     responses((status = 200, description = "A page of people", body = ListOf<Person>)))]
 pub(super) async fn list_people(
     State(service): State<AdminService>,
     OrganizationCaller(caller): OrganizationCaller,
     format: ListFormat,
-    QueryParameters(query): QueryParameters<PageQuery>,
+    QueryParameters(query): QueryParameters<PeopleQuery>,
 ) -> Result<Response, Problem> {
-    format.answer(query.page()?, Person::from, |page| service.records.people(caller.tenant, page)).await
+    let mut filters = ListFilters::new();
+    let address = filters.person("email", query.email.as_ref());
+    let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
+    let (address, page) = filters.check((address, page))?;
+    let read = |page| service.records.people(caller.tenant, address.as_deref(), page);
+    format.answer(page, Person::from, read).await
 }
 
 /// Read a person

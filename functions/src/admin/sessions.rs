@@ -168,6 +168,10 @@ pub(super) struct SessionsQuery {
     /// Begun before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     started_before: Option<String>,
+    /// Open at this time (RFC 3339; a `+` in it is written `%2B`): of those that have not ended, or with `state=ended` of
+    /// those that ended since.
+    #[param(value_type = Option<String>, format = DateTime)]
+    open_at: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
@@ -214,6 +218,7 @@ impl SessionsQuery {
             reason: filters.read("reason", self.reason.as_ref(), str::parse),
             started_after: filters.time("started_after", self.started_after.as_ref()),
             started_before: filters.time("started_before", self.started_before.as_ref()),
+            open_at: filters.time("open_at", self.open_at.as_ref()),
         };
         if filter.reason.is_some() && !filter.ended {
             filters.wrong("reason", "only sessions that ended have one; ask with state=ended");

@@ -16,7 +16,7 @@ fn wrong(path: &str, name: &str) -> Vec<(&'static str, Vec<&'static str>)> {
         "cursor" => all(&["x", "AZof", "zzz%20zzz"], &["next_cursor"]),
         "open" => all(&["maybe", "1", "TRUE"], &["true or false"]),
         "archived" => all(&["maybe", "1", "TRUE"], &["true or false"]),
-        "from" | "to" | "started_after" | "started_before" | "ends_from" | "ends_before" => all(
+        "from" | "to" | "started_after" | "started_before" | "open_at" | "ends_from" | "ends_before" => all(
             &["2026-01-01T00:00:00+02:00", "yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "0"],
             &["RFC 3339", plus],
         ),
@@ -24,7 +24,7 @@ fn wrong(path: &str, name: &str) -> Vec<(&'static str, Vec<&'static str>)> {
         "actor" | "target" => all(&["zzz", "0197", "a+b"], &["UUID"]),
         "machine" => all(&["zzz", "6rD8kPXGv3mJ1QfQm3XcV0E4y8Jt2bA5n7Zs9wLxYh"], &["43 base64url"]),
         "tier" | "product" | "plan" => all(&["Team!", "-x", "ü", "a_b"], &["a-z, 0-9 and -"]),
-        "user" => all(&["a+b@c", "a%20b@c"], &["address", plus]),
+        "user" | "email" => all(&["a+b@c", "a%20b@c"], &["address", plus]),
         "state" | "status" | "reason" | "action" | "kind" => Vec::new(),
         "q" => all(&["%20", "a%00b"], &["beginning of a name"]),
         "external_id" => all(&["%20", "a%00b"], &["1 to 200 characters"]),

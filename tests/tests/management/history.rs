@@ -27,6 +27,11 @@ async fn past_sessions_are_found_by_how_they_ended_where_who_on_what_machine_and
     let moment = between.format(&Rfc3339).unwrap();
     let [released, expired, kicked] = [released.id, expired.id, kicked.id];
     let license = |id| format!("license={id}");
+    // An id has the millisecond in which the session began, in which it was open.
+    let at = |id: &str| {
+        let ms = id.parse::<Uuid>().unwrap().as_u128() >> 80;
+        OffsetDateTime::from_unix_timestamp_nanos((ms * 1_000_000) as i128).unwrap().format(&Rfc3339).unwrap()
+    };
     let first = license(desk.world.license.id);
     for (query, found) in [
         (String::new(), vec![&kicked, &expired, &released]),
@@ -40,6 +45,11 @@ async fn past_sessions_are_found_by_how_they_ended_where_who_on_what_machine_and
         ("user=BOB%40example.com".into(), vec![&expired, &released]),
         (format!("started_after={moment}"), vec![&kicked, &expired]),
         (format!("started_before={moment}"), vec![&released]),
+        (format!("open_at={}", at(&released)), vec![&released]),
+        (format!("open_at={}&{first}&user=bob@example.com", at(&released)), vec![&released]),
+        (format!("open_at={}&user=eve@example.com", at(&released)), vec![]),
+        (format!("open_at={moment}"), vec![]),
+        ("open_at=2999-01-01T00:00:00Z".into(), vec![]),
         (format!("{first}&user=bob@example.com"), vec![&released]),
         (format!("{first}&reason=kicked&project={}", project["id"].as_str().unwrap()), vec![&kicked]),
         (format!("user=bob@example.com&started_after={moment}"), vec![&expired]),

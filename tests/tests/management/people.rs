@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 use license_core::domain::access::PersonRole::{self, Admin, Member, Owner, Viewer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn people_are_listed_page_by_page_the_newest_first() {
@@ -33,6 +33,24 @@ async fn people_are_listed_page_by_page_the_newest_first() {
     ] {
         assert_eq!(desk.get(&desk.at(&format!("/people?{query}"))).by(&owner).send().await.wrong(), [field], "{query}");
     }
+}
+
+#[tokio::test]
+async fn somebody_is_found_by_address_in_any_spelling_and_only_while_they_belong() {
+    let desk = Desk::new().await;
+    let bob = desk.join(desk.tenant(), "bob", Member).await;
+    desk.join(desk.other("grace").await.tenant, "eve", Member).await;
+    let owner = desk.person("owner");
+    let found = async |email: &str| {
+        let page = desk.get(&desk.at(&format!("/people?email={email}"))).by(&owner).send().await.ok(200);
+        page["items"].as_array().unwrap().iter().map(|person| person["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("bob@example.com").await, [json!(bob)]);
+    assert_eq!(found("%20BOB@Example.com").await, [json!(bob)]);
+    assert_eq!(found("bo@example.com").await, [] as [Value; 0], "no part of an address");
+    assert_eq!(found("eve@example.com").await, [] as [Value; 0], "of another organization");
+    desk.delete(&desk.at(&format!("/people/{bob}"))).by(&owner).send().await.ok(204);
+    assert_eq!(found("bob@example.com").await, [] as [Value; 0]);
 }
 
 #[tokio::test]
