@@ -49,8 +49,8 @@ run "secrets_are_read_by_those_that_functions_json_names" {
     error_message = "The reaper may not read the pepper."
   }
   assert {
-    condition     = length(module.secrets.readers) == 6
-    error_message = "There are three secrets, and three while they are being replaced."
+    condition     = length(module.secrets.readers) == 7
+    error_message = "There are three secrets, three while they are being replaced, and the mail server."
   }
 }
 
