@@ -10,7 +10,7 @@ create table mails (
   -- When it was written: which month the row is in.
   at            timestamptz not null,
   -- Its template (core/src/mail/templates).
-  kind          text collate "C" not null check (kind in ('alert', 'invitation')),
+  kind          text collate "C" not null check (kind in ('alert', 'invitation', 'report')),
   -- To whom: one of the organization's people, or whoever is invited.
   user_id       uuid,
   invitation_id uuid,

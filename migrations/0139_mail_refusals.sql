@@ -3,7 +3,7 @@
 create table mail_refusals (
   tenant_id  uuid not null references organizations,
   user_id    uuid not null,
-  kind       text collate "C" not null check (kind in ('alert')),
+  kind       text collate "C" not null check (kind in ('alert', 'report')),
   refused    boolean not null,
   changed_at timestamptz not null default now(),
   primary key (tenant_id, user_id, kind),

@@ -3,8 +3,9 @@
 create table alert_rules (
   tenant_id   uuid not null references organizations,
   rule_id     uuid not null,
-  -- A pool is used, wants of a pool are refused, a license ends, a webhook is paused.
-  kind        text collate "C" not null check (kind in ('pool_use', 'wants_refused', 'license_ends', 'webhook_paused')),
+  -- A pool is used, wants of a pool are refused, a license ends, a webhook is paused; a month is over.
+  kind        text collate "C" not null
+    check (kind in ('pool_use', 'wants_refused', 'license_ends', 'webhook_paused', 'monthly_report')),
   license_id  uuid,  -- null: every license
   -- From where on it is raised. Each kind has its own, and not those of the others.
   percent     int check (percent between 1 and 100),
@@ -24,6 +25,8 @@ create table alert_rules (
   created_at  timestamptz not null default now(),
   version     bigint not null default 1,  -- of what people edit: the ETag
   deleted_at  timestamptz,
+  -- Of monthly_report: the end of the last month that was told (report_month).
+  told_to     timestamptz,
   -- When it is to be judged next (judge_alert_rule); null: not before something wakes it.
   look_at     timestamptz default now(),
   primary key (tenant_id, rule_id),

@@ -35,6 +35,7 @@ revoke execute on function insert_mail from public;
 --   lines  the sentences below it (an array, may be empty)
 --   ended  true: it is over, which the subject says too ("Back to normal: …")
 --   link   where to look, an https URL, or absent
+-- p_data of 'report', as core/src/mail/templates/report.txt shows it: title and lines.
 create function write_mail(p_tenant uuid, p_kind text, p_user uuid, p_key text, p_data jsonb) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 begin

@@ -101,6 +101,8 @@ begin
         ended := ended + 1;
       end if;
     end loop;
+  elsif rule.kind = 'monthly_report' then
+    next_at := least(next_at, report_month(rule));
   else
     for thing in
       select w.webhook_id, w.paused_at, w.disabled_at, w.deleted_at,

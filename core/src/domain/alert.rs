@@ -6,7 +6,7 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 text_enum! {
     /// What a rule watches.
-    AlertKind = "must be pool_use, wants_refused, license_ends or webhook_paused";
+    AlertKind = "must be pool_use, wants_refused, license_ends, webhook_paused or monthly_report";
     /// So much of a pool's seats was held at the end of each of so many minutes.
     PoolUse = "pool_use",
     /// So many wants of a seat of a pool were refused within so many minutes.
@@ -15,6 +15,8 @@ text_enum! {
     LicenseEnds = "license_ends",
     /// A webhook is paused, because every attempt failed for days.
     WebhookPaused = "webhook_paused",
+    /// A month is over: what it was like is told by mail. It raises no alert.
+    MonthlyReport = "monthly_report",
 }
 
 impl AlertKind {
@@ -24,7 +26,7 @@ impl AlertKind {
             Self::PoolUse => &[AlertNumber::Percent, AlertNumber::Minutes],
             Self::WantsRefused => &[AlertNumber::Count, AlertNumber::Minutes],
             Self::LicenseEnds => &[AlertNumber::Days],
-            Self::WebhookPaused => &[],
+            Self::WebhookPaused | Self::MonthlyReport => &[],
         }
     }
 

@@ -16,23 +16,26 @@ pub enum MailKind {
     Alert,
     /// Somebody is asked into an organization.
     Invitation,
+    /// What a month was like.
+    Report,
 }
 
 impl MailKind {
     /// All kinds.
-    pub const ALL: &[Self] = &[Self::Alert, Self::Invitation];
+    pub const ALL: &[Self] = &[Self::Alert, Self::Invitation, Self::Report];
 
     /// The word in rows and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Alert => "alert",
             Self::Invitation => "invitation",
+            Self::Report => "report",
         }
     }
 
     /// Whether a person can say that they want none. An invitation goes to somebody who does not belong yet.
     pub const fn can_be_refused(self) -> bool {
-        matches!(self, Self::Alert)
+        matches!(self, Self::Alert | Self::Report)
     }
 }
 
@@ -42,6 +45,8 @@ impl MailKind {
 pub struct MailWishes {
     /// Alerts, as far as an alert rule sends them to the person's role.
     pub alert: bool,
+    /// Monthly reports, as far as a rule sends them to the person's role.
+    pub report: bool,
 }
 
 impl FromStr for MailKind {

@@ -28,12 +28,14 @@ const LONGEST_SUBJECT: usize = 150;
 const LONGEST_TEXT: usize = 500;
 
 /// The files of `templates/`. Their names decide what is escaped: HTML is.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("frame.html", include_str!("templates/frame.html")),
     ("alert.txt", include_str!("templates/alert.txt")),
     ("alert.html", include_str!("templates/alert.html")),
     ("invitation.txt", include_str!("templates/invitation.txt")),
     ("invitation.html", include_str!("templates/invitation.html")),
+    ("report.txt", include_str!("templates/report.txt")),
+    ("report.html", include_str!("templates/report.html")),
 ];
 
 static ENVIRONMENT: LazyLock<Option<Environment<'static>>> = LazyLock::new(|| environment().ok());
@@ -132,6 +134,19 @@ mod tests {
             assert!(content.text.contains(part), "{}", content.text);
         }
         assert!(content.html.contains("a=1&amp;b=2"), "{}", content.html);
+    }
+
+    #[test]
+    fn a_report_has_a_line_for_each_pool_and_a_way_to_get_no_more() {
+        let lines = ["License 752KJ (demo): at most 5 of 5 seats held at once.", "License <b> & Co."];
+        let values = json!({ "organization": "Acme", "title": "Seats in November 2026", "lines": lines,
+            "unsubscribe": "https://example.com/u?token=t" });
+        let content = render(MailKind::Report, &values).unwrap();
+        assert_eq!(content.subject, "Seats in November 2026 – Acme");
+        for part in [lines[0], lines[1], "https://example.com/u?token=t"] {
+            assert!(content.text.contains(part), "{}", content.text);
+        }
+        assert!(content.html.contains("<li>License &lt;b&gt; &amp; Co.</li>"), "{}", content.html);
     }
 
     #[test]

@@ -92,8 +92,8 @@ impl Management {
             .await
     }
 
-    /// Writes which mails a person wants. Only they themselves say so: who refused a mail by its link is sent none
-    /// because somebody else wishes it.
+    /// Writes which mails a person wants; `None`: what they wanted before. Only they themselves say so: who refused a
+    /// mail by its link is sent none because somebody else wishes it.
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
@@ -101,7 +101,8 @@ impl Management {
         &self,
         caller: &Caller,
         user: UserId,
-        wishes: MailWishes,
+        alert: bool,
+        report: Option<bool>,
     ) -> ChangeResult<MailWishes> {
         self.records
             .change(caller, async |change| {
@@ -109,6 +110,7 @@ impl Management {
                 if change.principal().person() != Some(user) {
                     return Err(ChangeRefusal::MailOfAnother.into());
                 }
+                let wishes = MailWishes { alert, report: report.unwrap_or(before.report) };
                 if before != wishes {
                     change.set_mail_wishes(user, wishes).await?;
                     change.audit("person.mail_changed", &user.to_string(), json!(before), json!(wishes));

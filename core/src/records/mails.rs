@@ -263,11 +263,12 @@ async fn refuse_mail(
 
 async fn wishes(sql: &mut PgConnection, tenant: TenantId, user: UserId) -> Result<Option<MailWishes>> {
     let text = "-- mail_wishes
-        select not exists (select from mail_refusals r
-          where r.tenant_id = u.tenant_id and r.user_id = u.user_id and r.kind = 'alert' and r.refused) as alert
+        select array(select r.kind from mail_refusals r
+          where r.tenant_id = u.tenant_id and r.user_id = u.user_id and r.refused)
         from users u where u.tenant_id = $1 and u.user_id = $2 and u.removed_at is null";
-    let alert: Option<bool> = sqlx::query_scalar(text).bind(tenant.0).bind(user.0).fetch_optional(sql).await?;
-    Ok(alert.map(|alert| MailWishes { alert }))
+    let refused: Option<Vec<String>> = sqlx::query_scalar(text).bind(tenant.0).bind(user.0).fetch_optional(sql).await?;
+    let wants = |refused: &[String], kind: MailKind| !refused.iter().any(|it| it == kind.as_str());
+    Ok(refused.map(|it| MailWishes { alert: wants(&it, MailKind::Alert), report: wants(&it, MailKind::Report) }))
 }
 
 impl AuditedChange<'_> {
@@ -280,7 +281,8 @@ impl AuditedChange<'_> {
     /// Writes which mails a person wants.
     pub(crate) async fn set_mail_wishes(&mut self, user: UserId, wishes: MailWishes) -> Result<()> {
         let tenant = self.tenant();
-        refuse_mail(self.sql(), tenant, user, MailKind::Alert, !wishes.alert).await
+        refuse_mail(self.sql(), tenant, user, MailKind::Alert, !wishes.alert).await?;
+        refuse_mail(self.sql(), tenant, user, MailKind::Report, !wishes.report).await
     }
 
     /// Writes the mail that invites somebody; `sealed` is the invitation's secret.

@@ -39,7 +39,7 @@ pub(super) struct AlertRule {
     /// `pool_use`: at least `percent` of a pool's seats were held at the end of each of `minutes` minutes ·
     /// `wants_refused`: a pool was full for at least `count` wants of a seat within `minutes` minutes · `license_ends`: an
     /// active license ends within `days` days · `webhook_paused`: a webhook is paused, because every attempt failed for
-    /// days.
+    /// days · `monthly_report`: a month is over, and what it was like is sent by mail; it raises nothing.
     kind: &'static str,
     /// The license that it is for; null: every license.
     license_id: Option<Uuid>,
@@ -118,7 +118,7 @@ pub(super) async fn read_alert_rule(
     "description": "time to buy seats"}))]
 pub(super) struct CreateAlertRule {
     /// `pool_use` (with `percent` and `minutes`), `wants_refused` (with `count` and `minutes`), `license_ends` (with
-    /// `days`) or `webhook_paused`.
+    /// `days`), `webhook_paused`, or `monthly_report` (with `mail_roles`).
     #[schema(required)]
     kind: Option<String>,
     /// The license that it is for; without it, every license. None for `webhook_paused`.
@@ -168,6 +168,9 @@ pub(super) async fn create_alert_rule(
         *numbers.get_mut(number) = Some(value);
     }
     let mail_roles = fields.optional("mail_roles", body.mail_roles.as_deref(), mail_roles).unwrap_or_default();
+    if kind == Some(AlertKind::MonthlyReport) && mail_roles.is_empty() {
+        fields.wrong("mail_roles", "must name owner, admin or both: a report is nothing but a mail");
+    }
     let description = fields.optional("description", body.description.as_deref(), description).unwrap_or_default();
     let kind = fields.check(kind)?;
     let new = AlertRuleSettings { numbers, mail_roles, description, enabled: true };

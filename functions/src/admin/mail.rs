@@ -34,7 +34,7 @@ async fn ask(State(service): State<AdminService>, address: Uri) -> Response {
     page(
         StatusCode::OK,
         "<h1>No more mail of this kind?</h1>\
-         <p>Alerts of this organization will not be sent to you by mail any more.</p>\
+         <p>This organization will not send you mail of this kind any more.</p>\
          <form method=\"post\"><button>Send me no more</button></form>",
     )
 }

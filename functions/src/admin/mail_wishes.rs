@@ -16,15 +16,17 @@ use utoipa::ToSchema;
 
 /// Which mails a person wants of this organization. More kinds may come.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"alert": true}))]
+#[schema(example = json!({"alert": true, "report": true}))]
 pub(super) struct MailWishes {
     /// Alerts, as far as an alert rule sends them to the person's role.
     alert: bool,
+    /// Monthly reports, likewise.
+    report: bool,
 }
 
 impl From<mail::MailWishes> for MailWishes {
     fn from(it: mail::MailWishes) -> Self {
-        Self { alert: it.alert }
+        Self { alert: it.alert, report: it.report }
     }
 }
 
@@ -48,11 +50,14 @@ pub(super) async fn read_mail_wishes(
 /// Which mails you want.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"alert": true}))]
+#[schema(example = json!({"alert": true, "report": true}))]
 pub(super) struct PutMailWishes {
     /// Whether you want alerts.
     #[schema(required, value_type = bool)]
     alert: Option<Value>,
+    /// Whether you want monthly reports; what you said before, unless said.
+    #[schema(value_type = Option<bool>)]
+    report: Option<Value>,
 }
 
 /// Say which mails you want
@@ -69,7 +74,8 @@ pub(super) async fn put_mail_wishes(
 ) -> Result<axum::Json<MailWishes>, Problem> {
     let mut fields = FieldChecks::new();
     let alert = fields.required("alert", body.alert.as_ref(), yes_or_no);
+    let report = fields.optional("report", body.report.as_ref(), yes_or_no);
     let alert = fields.check(alert)?;
-    let wishes = service.management.change_mail_wishes(&caller, person, mail::MailWishes { alert }).await?;
+    let wishes = service.management.change_mail_wishes(&caller, person, alert, report).await?;
     Ok(axum::Json(wishes.into()))
 }

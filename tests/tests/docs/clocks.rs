@@ -149,11 +149,12 @@ const DECISIONS: [Decision; 26] = [
     ),
     (
         "PostgreSQL `now()`",
-        "when an alert rule is judged, what is lately enough to raise an alert, whether a license ends soon, and how long alerts are kept",
+        "when an alert rule is judged, what is lately enough to raise an alert, whether a license ends soon, which month is over and reported, and how long alerts are kept",
         &[
             ("migrations/0270_wake_alert_rules.sql", "w.look_at > now()"),
             ("migrations/0273_judge_pool.sql", "now() - interval '12 minutes'"),
             ("migrations/0274_judge_alert_rule.sql", "r.look_at <= now()"),
+            ("migrations/0276_report_month.sql", "now() - late"),
             ("core/src/records/judging.rs", "look_at <= now()"),
         ],
     ),

@@ -209,6 +209,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "machines_on_grace",
         "mail_id",
         "make_first_alert_rules",
+        "month_lines",
         "read_event_of_delivery",
         "rebuild_pool",
         "record_usage",

@@ -66,7 +66,7 @@ const TABLES: [&str; 52] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 132] = [
+const FUNCTIONS: [&str; 134] = [
     "directory.copy_license as owner: nobody",
     "directory.copy_metadata as owner: nobody",
     "directory.copy_organization as owner: nobody",
@@ -166,6 +166,7 @@ const FUNCTIONS: [&str; 132] = [
     "public.make_first_alert_rules: nobody",
     "public.make_organization as owner: admin",
     "public.mark_published as owner: reaper",
+    "public.month_lines: nobody",
     "public.pool_lock: nobody",
     "public.protect: nobody",
     "public.raise_alert: nobody",
@@ -177,6 +178,7 @@ const FUNCTIONS: [&str; 132] = [
     "public.record_wants as owner: reaper",
     "public.register_organization as owner: admin",
     "public.replay_deliveries as owner: admin",
+    "public.report_month: nobody",
     "public.resize_pool as owner: admin",
     "public.resolve_session as owner: service",
     "public.resume_license as owner: admin",

@@ -22,6 +22,7 @@ async fn a_sender_that_was_taken_over_has_what_is_due_judged_and_sees_and_writes
         "update alert_rules set look_at = now()",
         "insert into alerts (tenant_id, rule_id, kind, subject, since) values ('{tenant}', '{license}', 'x', '{pool}', now())",
         "select wake_alert_rules('{tenant}', '{license_ends}', null, null)",
+        "select month_lines('{tenant}', null, '-infinity', 'infinity')",
         "select forget_alerts('{tenant}')",
         "select end_alerts('{tenant}', '{license}', 'rule_deleted')",
         "select write_mail('{tenant}', 'alert', '{license}', 'k', '{}')",

@@ -107,7 +107,7 @@ async fn a_person_wants_mail_again_and_nobody_else_says_so_for_them() {
     let path = desk.at(&format!("/people/{viewer}/mail"));
     let read = async |who: &str| desk.get(&path).by(&desk.person(who)).send().await;
     let put = async |who: &str, body: &Value| desk.call("PUT", &path).json(body).by(&desk.person(who)).send().await;
-    let wants = |alert: bool| json!({ "alert": alert });
+    let wants = |alert: bool| json!({ "alert": alert, "report": true });
     assert_eq!(read("viewer").await.ok(200), wants(true), "who said nothing wants all");
 
     let token = Unsubscription { tenant, user: viewer, kind: MailKind::Alert }.token(&keys());
@@ -132,6 +132,10 @@ async fn a_person_wants_mail_again_and_nobody_else_says_so_for_them() {
     desk.get(&others).by(&desk.person("viewer")).send().await.is(404, "not_found");
     assert_eq!(put("viewer", &json!({ "alert": "yes" })).await.wrong(), ["alert"]);
     assert_eq!(put("viewer", &json!({})).await.wrong(), ["alert"]);
+    assert_eq!(put("viewer", &json!({ "alert": true, "report": 1 })).await.wrong(), ["report"]);
+    let no_report = json!({ "alert": true, "report": false });
+    assert_eq!(put("viewer", &no_report).await.ok(200), no_report);
+    assert_eq!(put("viewer", &json!({ "alert": true })).await.ok(200), no_report, "what is not said stays");
     let of_admin = desk.get(&desk.at(&format!("/people/{admins}/mail"))).by(&desk.person("viewer")).send().await;
     of_admin.is(404, "not_found");
 }

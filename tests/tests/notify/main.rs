@@ -10,4 +10,5 @@ mod judge;
 mod keys;
 mod mails;
 mod pushed;
+mod reports;
 mod smtp;
