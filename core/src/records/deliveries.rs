@@ -178,7 +178,8 @@ impl Records {
     }
 
     /// Writes down what came of a try. Unless the receiver took it or is gone for good, it is tried again after `next`;
-    /// without that it has failed. Answers the new state; `None`: meanwhile somebody else had taken the delivery, and
+    /// without that it has failed. Where the webhook has another address by now, one that is gone is tried again too, and
+    /// no failure counts. Answers the new state; `None`: meanwhile somebody else had taken the delivery, and
     /// nothing was written. As [`super::DatabaseRole::Notify`].
     ///
     /// # Errors
@@ -194,12 +195,12 @@ impl Records {
             .repeat(|pool| async move {
                 let finished = sqlx::query(
                     "-- finish_delivery
-                     select finish_delivery($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as state",
+                     select finish_delivery($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as state",
                 );
                 let finished = finished.bind(delivery.tenant.0).bind(delivery.webhook.0).bind(delivery.event);
-                let finished = finished.bind(delivery.at).bind(delivery.tries).bind(attempt.outcome);
-                let finished = finished.bind(attempt.status.map(i32::from)).bind(attempt.answer.as_deref());
-                let finished = finished.bind(whole(attempt.took.as_millis()));
+                let finished = finished.bind(delivery.at).bind(delivery.tries).bind(delivery.url.reveal());
+                let finished = finished.bind(attempt.outcome).bind(attempt.status.map(i32::from));
+                let finished = finished.bind(attempt.answer.as_deref()).bind(whole(attempt.took.as_millis()));
                 finished.bind(next.map(|next| whole(next.as_secs().into()))).fetch_one(&pool).await
             })
             .await?;

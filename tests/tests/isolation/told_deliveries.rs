@@ -27,8 +27,7 @@ impl Sent {
 
 const TAKE: &str = "select count(*) from take_deliveries('{tenant}', '{webhook}', null, 50, 60)";
 const TAKE_OF_EVENT: &str = "select count(*) from take_deliveries('{tenant}', null, '{event}', 50, 60)";
-const FINISH: &str =
-    "select finish_delivery('{tenant}', '{webhook}', '{event}', '{at}', 1, 'delivered', 200, 'ok', 12, null)";
+const FINISH: &str = "select finish_delivery('{tenant}', '{webhook}', '{event}', '{at}', 1, 'https://example.com/', 'delivered', 200, 'ok', 12, null)";
 const ENQUEUE: &str = "select enqueue_deliveries('{tenant}', '{event}', '{at}', 'seat.granted')";
 const REPLAY: &str =
     "select replayed from replay_deliveries('{tenant}', '{webhook}', null, null, '{event}', false, null)";

@@ -2,7 +2,7 @@
 
 use crate::endpoint::{EMAIL, Endpoint, PATIENCE, receiver, requests, webhook_keys};
 use license_core::{
-    domain::{id::draw_uuid, webhook::EndpointRules},
+    domain::{delivery::DeliveryState, id::draw_uuid, webhook::EndpointRules},
     records::{DatabaseRole, DeliveryAttempt, Records, TakeFrom},
 };
 use license_pubsub::{
@@ -85,4 +85,30 @@ async fn an_event_that_was_taken_by_a_process_that_died_comes_again() {
     let next = Some(Duration::from_secs(60));
     assert_eq!(endpoint.records.finish_delivery(&taken[0], &late, next).await.unwrap(), None);
     assert_eq!(endpoint.delivery(&webhook).await.state, "delivered");
+}
+
+#[tokio::test]
+async fn what_an_address_answered_that_was_replaced_meanwhile_says_nothing_about_the_webhook() {
+    let (endpoint, server) = (Endpoint::new().await, receiver(200).await);
+    let webhook = endpoint.webhook("http://127.0.0.1:1/old").await;
+    let event = endpoint.event(json!({})).await;
+    let next = Some(Duration::from_secs(60));
+    for (outcome, status) in [("gone", Some(410)), ("refused", Some(500))] {
+        endpoint.records.enqueue_deliveries(&event).await.unwrap();
+        endpoint.make_due().await;
+        let taken = endpoint.records.take_deliveries(endpoint.tenant(), TakeFrom::Event(event.id), 50).await.unwrap();
+        let new = format!("update webhooks set url = '{}/{outcome}'", server.uri());
+        sqlx::query(sqlx::AssertSqlSafe(new)).execute(&mut endpoint.truth().await).await.unwrap();
+        let attempt = DeliveryAttempt { outcome, status, answer: None, took: Duration::from_secs(1) };
+        let state = endpoint.records.finish_delivery(&taken[0], &attempt, next).await.unwrap();
+        assert_eq!(state, Some(DeliveryState::Waiting), "{outcome}");
+    }
+    for mark in ["disabled_at", "failing_since"] {
+        assert!(!endpoint.is_marked(&webhook, mark).await, "{mark}");
+    }
+    assert_eq!(endpoint.events("webhook.disabled").await, 0);
+    endpoint.make_due().await;
+    endpoint.tick().await;
+    let delivery = endpoint.delivery(&webhook).await;
+    assert_eq!((delivery.state.as_str(), delivery.outcomes()), ("delivered", vec!["gone", "refused", "delivered"]));
 }
