@@ -30,6 +30,11 @@ impl AlertKind {
         }
     }
 
+    /// Whether a rule of this kind raises alerts; else it only sends mail.
+    pub const fn raises(self) -> bool {
+        !matches!(self, Self::MonthlyReport)
+    }
+
     /// Whether a rule of this kind can be for one license alone.
     pub const fn is_of_licenses(self) -> bool {
         !matches!(self, Self::WebhookPaused)

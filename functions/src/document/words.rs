@@ -68,7 +68,8 @@ fn table() -> Vec<Words> {
     let reasons = EndReason::ALL.map(EndReason::as_str);
     let invitation_states = InvitationState::ALL.map(InvitationState::as_str);
     let deliveries: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
-    let alerts: Vec<_> = AlertKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let rules: Vec<_> = AlertKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let alerts: Vec<_> = AlertKind::ALL.iter().filter(|kind| kind.raises()).map(|kind| kind.as_str()).collect();
     let alert_states: Vec<_> = AlertState::ALL.iter().map(|state| state.as_str()).collect();
     vec![
         of(
@@ -99,7 +100,8 @@ fn table() -> Vec<Words> {
         of(&EVENT_KINDS, &[("Webhook", "events"), ("CreateWebhook", "events"), ("EditWebhook", "events")]),
         of(&["enabled", "disabled", "paused"], &[("Webhook", "status")]),
         of(&deliveries, &[("Delivery", "state")]),
-        of(&alerts, &[("AlertRule", "kind"), ("CreateAlertRule", "kind"), ("Alert", "kind")]),
+        of(&rules, &[("AlertRule", "kind"), ("CreateAlertRule", "kind")]),
+        of(&alerts, &[("Alert", "kind")]),
         of(
             &["owner", "admin"],
             &[("AlertRule", "mail_roles"), ("CreateAlertRule", "mail_roles"), ("EditAlertRule", "mail_roles")],
