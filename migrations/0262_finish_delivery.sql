@@ -36,13 +36,13 @@ begin
 
   -- What the server itself lacked is no failure of the receiver.
   if p_outcome in ('no_client', 'secret_unreadable') then return became; end if;
-  -- The webhook's row is written when something changes, and not with every try.
+  -- The webhook's row is written when something changes, and not with every try. At each write it is asked again where
+  -- it is: somebody may have edited it just now.
   if became = 'delivered' then
     update webhooks w set failing_since = null
-    where w.tenant_id = p_tenant and w.webhook_id = p_webhook and w.failing_since is not null;
+    where w.tenant_id = p_tenant and w.webhook_id = p_webhook and w.failing_since is not null and w.url = p_url;
     return became;
   end if;
-  -- Asked again at each write: somebody may have edited it just now.
   update webhooks w set failing_since = now()
   where w.tenant_id = p_tenant and w.webhook_id = p_webhook and w.failing_since is null and w.url = p_url;
   if p_outcome = 'gone' then

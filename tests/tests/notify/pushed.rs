@@ -93,22 +93,29 @@ async fn what_an_address_answered_that_was_replaced_meanwhile_says_nothing_about
     let webhook = endpoint.webhook("http://127.0.0.1:1/old").await;
     let event = endpoint.event(json!({})).await;
     let next = Some(Duration::from_secs(60));
-    for (outcome, status) in [("gone", Some(410)), ("refused", Some(500))] {
+    let tries = [
+        ("gone", Some(410), DeliveryState::Waiting, false),
+        ("refused", Some(500), DeliveryState::Waiting, false),
+        // The new address has failed since; that the old one took something is no success of it.
+        ("delivered", Some(200), DeliveryState::Delivered, true),
+    ];
+    for (outcome, status, became, failing) in tries {
         endpoint.records.enqueue_deliveries(&event).await.unwrap();
         endpoint.make_due().await;
         let taken = endpoint.records.take_deliveries(endpoint.tenant(), TakeFrom::Event(event.id), 50).await.unwrap();
-        let new = format!("update webhooks set url = '{}/{outcome}'", server.uri());
+        let since = if failing { "now()" } else { "null" };
+        let new = format!("update webhooks set url = '{}/{outcome}', failing_since = {since}", server.uri());
         sqlx::query(sqlx::AssertSqlSafe(new)).execute(&mut endpoint.truth().await).await.unwrap();
         let attempt = DeliveryAttempt { outcome, status, answer: None, took: Duration::from_secs(1) };
         let state = endpoint.records.finish_delivery(&taken[0], &attempt, next).await.unwrap();
-        assert_eq!(state, Some(DeliveryState::Waiting), "{outcome}");
-    }
-    for mark in ["disabled_at", "failing_since"] {
-        assert!(!endpoint.is_marked(&webhook, mark).await, "{mark}");
+        assert_eq!(state, Some(became), "{outcome}");
+        assert!(!endpoint.is_marked(&webhook, "disabled_at").await, "{outcome}");
+        assert_eq!(endpoint.is_marked(&webhook, "failing_since").await, failing, "{outcome}");
     }
     assert_eq!(endpoint.events("webhook.disabled").await, 0);
-    endpoint.make_due().await;
-    endpoint.tick().await;
     let delivery = endpoint.delivery(&webhook).await;
     assert_eq!((delivery.state.as_str(), delivery.outcomes()), ("delivered", vec!["gone", "refused", "delivered"]));
+    assert_eq!(endpoint.push_event(&endpoint.event(json!({})).await).await, 204);
+    assert_eq!(requests(&server).await.len(), 1, "the next event goes to the new address");
+    assert!(!endpoint.is_marked(&webhook, "failing_since").await);
 }
